@@ -1,0 +1,52 @@
+//! Which models can be asked for.
+
+use std::collections::BTreeMap;
+
+use crate::call::Call;
+use crate::generation::Generation;
+use crate::ports::ModelInfo;
+use crate::problem::Problem;
+
+/// Models that routes name exactly, and those that providers name and a route brings to them; ordered by id.
+pub(crate) async fn list(generation: &Generation, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
+    let mut known: BTreeMap<(String, String), ModelInfo> = BTreeMap::new();
+    for (name, provider) in &generation.providers {
+        match provider.models(call).await {
+            Ok(models) => {
+                known.extend(
+                    models
+                        .into_iter()
+                        .map(|model| ((name.clone(), model.id.clone()), model)),
+                );
+            }
+            Err(problem) => tracing::warn!(plugin = %name, %problem, "a provider failed to list its models"),
+        }
+    }
+    let mut listed: BTreeMap<String, ModelInfo> = BTreeMap::new();
+    for route in generation.routes.exact() {
+        let Some(target) = route.to.first() else { continue };
+        let asked = target.model.as_ref().unwrap_or(&route.pattern);
+        let info = known.get(&(target.plugin.clone(), asked.clone()));
+        listed.insert(route.pattern.clone(), described(info, &route.pattern, &target.plugin));
+    }
+    for ((plugin, id), info) in &known {
+        let routed = generation.routes.find(id).and_then(|route| route.to.first());
+        if routed.is_some_and(|target| target.plugin == *plugin && target.model.is_none()) {
+            listed.entry(id.clone()).or_insert_with(|| info.clone());
+        }
+    }
+    Ok(listed.into_values().collect())
+}
+
+fn described(info: Option<&ModelInfo>, id: &str, plugin: &str) -> ModelInfo {
+    let mut described = info.cloned().unwrap_or_else(|| ModelInfo {
+        id: id.to_owned(),
+        owned_by: plugin.to_owned(),
+        created: None,
+        context_tokens: None,
+        max_output_tokens: None,
+        capabilities: Vec::new(),
+    });
+    id.clone_into(&mut described.id);
+    described
+}

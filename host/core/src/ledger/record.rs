@@ -1,0 +1,321 @@
+//! From a finished exchange to rows: a root span, a span a crossing, a message a turn.
+//!
+//! Attribute names are OpenTelemetry's GenAI ones where those exist, `encaje.*` otherwise.
+
+use serde_json::{Map, Value as JsonValue, json};
+
+use crate::call::Call;
+use crate::chat::{ChatRequest, Input, Message, Part, PartBody};
+use crate::embeddings::EmbedInput;
+use crate::id::SpanId;
+use crate::limits::{MAX_MESSAGE_BYTES, MAX_RECORD_BYTES};
+use crate::storage::Mutation;
+use crate::trace::{Asked, Crossing, Exchange, Outcome};
+use crate::transcript::{ChoiceTranscript, Transcript};
+use crate::value::{Fields, Value};
+
+/// The rows of one call. The root waits for the id of the group commit that writes it.
+pub(super) struct Record {
+    root: Fields,
+    rest: Vec<Mutation>,
+    bytes: usize,
+}
+
+impl Record {
+    pub(super) fn of(call: &Call, exchange: Exchange) -> Self {
+        let mut rest: Vec<Mutation> = call
+            .take_crossings()
+            .iter()
+            .map(|crossing| upsert("spans", crossing_span(call, crossing)))
+            .collect();
+        let root = root_span(call, &exchange);
+        let mut messages = Messages {
+            call,
+            rows: &mut rest,
+            position: 0,
+            bytes: 0,
+        };
+        messages.asked(&exchange.asked);
+        let transcript = Transcript::of(exchange.chunks.iter().flat_map(|batch| batch.iter()));
+        for (choice, said) in &transcript.choices {
+            messages.said(*choice, said);
+        }
+        let bytes = messages.bytes;
+        Self { root, rest, bytes }
+    }
+
+    /// Bytes of its messages, which is what makes a record large.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn into_mutations(mut self, commit_id: &str, batch: &mut Vec<Mutation>) {
+        self.root.push(field("commit_id", commit_id));
+        batch.push(upsert("spans", self.root));
+        batch.append(&mut self.rest);
+    }
+}
+
+/// The span of a group commit, once it has ended; `calls` is how many it wrote.
+pub(super) fn commit_span(
+    commit_id: &str,
+    crossings: &[Crossing],
+    start_us: u64,
+    end_us: u64,
+    calls: usize,
+) -> Mutation {
+    let mut attributes = Map::new();
+    attributes.insert("encaje.group.calls".to_owned(), json!(calls));
+    let plugin = crossings.first().map(|crossing| crossing.plugin.clone());
+    if let Some(crossing) = crossings.first() {
+        attributes.extend(crossing_attributes(crossing));
+    }
+    upsert(
+        "spans",
+        vec![
+            field("tenant", crate::Caller::server().tenant),
+            field("trace_id", commit_id),
+            field("span_id", SpanId::new().to_string()),
+            field("root", true),
+            field("name", "storage.write"),
+            field("start_us", start_us),
+            field("end_us", end_us),
+            field("status", "ok"),
+            field("attributes", object(attributes)),
+            field("plugin", plugin),
+        ],
+    )
+}
+
+fn root_span(call: &Call, exchange: &Exchange) -> Fields {
+    let operation = exchange.asked.operation();
+    let (status, message) = match &exchange.outcome {
+        Outcome::Completed => ("ok", None),
+        Outcome::Cancelled => ("cancelled", Some("the caller went away".to_owned())),
+        Outcome::Failed(problem) => ("error", Some(problem.to_string())),
+    };
+    let usage = exchange.usage.as_ref();
+    vec![
+        field("tenant", call.caller().tenant.as_str()),
+        field("trace_id", call.trace().to_string()),
+        field("span_id", call.span().to_string()),
+        field("parent_span_id", call.parent().map(|parent| parent.to_string())),
+        field("root", true),
+        field("name", format!("{operation} {}", exchange.asked.model())),
+        field("start_us", exchange.start_us),
+        field("end_us", exchange.end_us),
+        field("status", status),
+        field("status_message", message.map(|text| cut(text, MAX_MESSAGE_BYTES))),
+        field("attributes", object(root_attributes(exchange))),
+        field("operation", operation),
+        field("model", exchange.asked.model()),
+        field("plugin", exchange.plugin.clone()),
+        field("input_tokens", usage.map(|usage| usage.input_tokens)),
+        field("output_tokens", usage.map(|usage| usage.output_tokens)),
+        field("first_chunk_us", exchange.first_chunk_us),
+        field("user_id", call.caller().user.clone()),
+        field("session_id", call.session().map(str::to_owned)),
+        field("request_id", call.request_id()),
+    ]
+}
+
+fn root_attributes(exchange: &Exchange) -> Map<String, JsonValue> {
+    let mut attributes = Map::new();
+    let mut put = |name: &str, value: JsonValue| {
+        if !value.is_null() {
+            attributes.insert(name.to_owned(), value);
+        }
+    };
+    put("gen_ai.operation.name", json!(exchange.asked.operation()));
+    put("gen_ai.request.model", json!(exchange.asked.model()));
+    put("gen_ai.response.model", json!(exchange.plugin_model));
+    put("encaje.plugin", json!(exchange.plugin));
+    if exchange.degraded {
+        put("encaje.degraded", json!(true));
+    }
+    if let Some(usage) = &exchange.usage {
+        put("gen_ai.usage.input_tokens", json!(usage.input_tokens));
+        put("gen_ai.usage.output_tokens", json!(usage.output_tokens));
+        if usage.cached_input_tokens > 0 {
+            put("gen_ai.usage.cache_read.input_tokens", json!(usage.cached_input_tokens));
+        }
+        if usage.reasoning_tokens > 0 {
+            put("encaje.usage.reasoning_tokens", json!(usage.reasoning_tokens));
+        }
+    }
+    if let Asked::Chat(ChatRequest { sampling, .. }) = &exchange.asked {
+        put("gen_ai.request.temperature", json!(sampling.temperature));
+        put("gen_ai.request.top_p", json!(sampling.top_p));
+        put("gen_ai.request.top_k", json!(sampling.top_k));
+        put("gen_ai.request.max_tokens", json!(sampling.max_tokens));
+        put("gen_ai.request.seed", json!(sampling.seed));
+    }
+    if let Outcome::Failed(problem) = &exchange.outcome {
+        put("error.type", json!(problem.kind.as_str()));
+    }
+    attributes
+}
+
+fn crossing_span(call: &Call, crossing: &Crossing) -> Fields {
+    let failed = crossing.failure.as_ref();
+    vec![
+        field("tenant", call.caller().tenant.as_str()),
+        field("trace_id", call.trace().to_string()),
+        field("span_id", SpanId::new().to_string()),
+        field("parent_span_id", call.span().to_string()),
+        field("root", false),
+        field("name", format!("{}.{}", crossing.kind.as_str(), crossing.function)),
+        field("start_us", crossing.start_us),
+        field("end_us", crossing.end_us),
+        field("status", if failed.is_some() { "error" } else { "ok" }),
+        field("status_message", failed.map(|kind| kind.as_str().to_owned())),
+        field("attributes", object(crossing_attributes(crossing))),
+        field("plugin", crossing.plugin.as_str()),
+    ]
+}
+
+fn crossing_attributes(crossing: &Crossing) -> Map<String, JsonValue> {
+    let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let mut attributes = Map::new();
+    attributes.insert("encaje.plugin".to_owned(), json!(crossing.plugin));
+    attributes.insert("encaje.cpu_us".to_owned(), json!(micros(crossing.cpu)));
+    attributes.insert("encaje.peak_memory_bytes".to_owned(), json!(crossing.peak_memory));
+    attributes.insert(
+        "encaje.instance_age_us".to_owned(),
+        json!(micros(crossing.instance_age)),
+    );
+    attributes.insert("encaje.calls".to_owned(), json!(crossing.calls));
+    attributes
+}
+
+/// Message rows of one call, in order.
+struct Messages<'a> {
+    call: &'a Call,
+    rows: &'a mut Vec<Mutation>,
+    position: u64,
+    bytes: usize,
+}
+
+impl Messages<'_> {
+    fn asked(&mut self, asked: &Asked) {
+        match asked {
+            Asked::Chat(request) => match &request.input {
+                Input::Messages(messages) => {
+                    for message in messages {
+                        self.push("input", message.role.as_str(), None, message_json(message), None);
+                    }
+                }
+                Input::Prompt(prompt) => self.push("input", "user", None, text_json(prompt), None),
+                Input::Tokens(tokens) => self.push("input", "user", None, tokens_json(tokens), None),
+            },
+            Asked::Embed(request) => {
+                for input in &request.inputs {
+                    let content = match input {
+                        EmbedInput::Text(text) => text_json(text),
+                        EmbedInput::Tokens(tokens) => tokens_json(tokens),
+                    };
+                    self.push("input", "user", None, content, None);
+                }
+            }
+        }
+    }
+
+    fn said(&mut self, choice: u32, said: &ChoiceTranscript) {
+        let mut parts = Vec::new();
+        for (kind, text) in [
+            ("reasoning", &said.reasoning),
+            ("text", &said.text),
+            ("refusal", &said.refusal),
+        ] {
+            if !text.is_empty() {
+                parts.push(json!({ "type": kind, "content": text }));
+            }
+        }
+        for call in &said.tool_calls {
+            parts.push(json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments }));
+        }
+        let finish = said.finish.as_ref().map(|reason| reason.as_str().to_owned());
+        self.push("output", "assistant", Some(choice), JsonValue::Array(parts), finish);
+    }
+
+    fn push(&mut self, direction: &str, role: &str, choice: Option<u32>, content: JsonValue, finish: Option<String>) {
+        let content = bounded(
+            content,
+            MAX_MESSAGE_BYTES.min(MAX_RECORD_BYTES.saturating_sub(self.bytes)),
+        );
+        self.bytes += content.len();
+        self.rows.push(upsert(
+            "messages",
+            vec![
+                field("tenant", self.call.caller().tenant.as_str()),
+                field("trace_id", self.call.trace().to_string()),
+                field("span_id", self.call.span().to_string()),
+                field("position", self.position),
+                field("direction", direction),
+                field("role", role),
+                field("choice", choice.map(u64::from)),
+                field("content", Value::Json(content)),
+                field("finish", finish),
+            ],
+        ));
+        self.position += 1;
+    }
+}
+
+/// A content that is too large to keep is replaced by its beginning, and says so.
+fn bounded(content: JsonValue, room: usize) -> String {
+    let text = content.to_string();
+    if text.len() <= room {
+        return text;
+    }
+    let original = text.len();
+    json!([{ "type": "cut", "original_bytes": original, "content": cut(text, room) }]).to_string()
+}
+
+fn cut(mut text: String, room: usize) -> String {
+    text.truncate(text.floor_char_boundary(room));
+    text
+}
+
+fn text_json(text: &str) -> JsonValue {
+    json!([{ "type": "text", "content": text }])
+}
+
+fn tokens_json(tokens: &[u32]) -> JsonValue {
+    json!([{ "type": "tokens", "content": tokens }])
+}
+
+fn message_json(message: &Message) -> JsonValue {
+    let mut parts: Vec<JsonValue> = message.content.iter().map(part_json).collect();
+    if let Some(id) = &message.tool_call_id {
+        parts.push(json!({ "type": "tool_call_id", "content": id }));
+    }
+    JsonValue::Array(parts)
+}
+
+/// Media are remembered by type and size: their bytes would fill the store.
+fn part_json(part: &Part) -> JsonValue {
+    match &part.body {
+        PartBody::Text(text) => json!({ "type": "text", "content": text }),
+        PartBody::Reasoning(text) => json!({ "type": "reasoning", "content": text }),
+        PartBody::Refusal(text) => json!({ "type": "refusal", "content": text }),
+        PartBody::Link(url) => json!({ "type": "link", "content": url }),
+        PartBody::Media(media) => json!({ "type": "media", "mime": media.mime, "bytes": media.bytes.len() }),
+        PartBody::ToolCall(call) => {
+            json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments })
+        }
+        PartBody::Other(name, content) => json!({ "type": name, "content": content }),
+    }
+}
+
+fn upsert(table: &str, fields: Fields) -> Mutation {
+    Mutation::Upsert(table.to_owned(), fields)
+}
+
+fn field(name: &str, value: impl Into<Value>) -> (String, Value) {
+    (name.to_owned(), value.into())
+}
+
+fn object(attributes: Map<String, JsonValue>) -> Value {
+    Value::Json(JsonValue::Object(attributes).to_string())
+}

@@ -1,0 +1,48 @@
+//! Every number that bounds the flows, with its reason.
+
+use std::time::Duration;
+
+/// Crossings that one call notes: a call of this version makes two to four, a chain of fallbacks some more.
+pub const MAX_CROSSINGS: usize = 64;
+
+/// Batches of chunks that wait for a slow client before the provider is made to wait: enough to even out the network,
+/// little enough that a stalled client holds no more than some kilobytes.
+pub const ANSWER_BUFFER: usize = 32;
+
+/// A client that takes nothing for so long is gone: the time that proxies commonly allow an idle connection.
+pub const CLIENT_STALL: Duration = Duration::from_secs(60);
+
+/// Empty batches in a row that a completion may return: a provider that has nothing to say must wait, not spin.
+pub const MAX_EMPTY_BATCHES: u32 = 1_000;
+
+/// Bytes of text, reasoning, tool arguments and logprobs that one answer may have, all choices together: some forty
+/// times the longest answer that a current model gives.
+pub const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// Traces that wait for their commit: at 3,000 calls a second, more than a second of a stalled disk.
+pub const LEDGER_QUEUE: usize = 4_096;
+
+/// Traces in one group commit: larger groups save nothing more and make the first of them wait.
+pub const LEDGER_GROUP: usize = 256;
+
+/// A storage that takes longer for one group is taken to be down: the slowest healthy commit measured is some 50 ms.
+pub const LEDGER_WRITE: Duration = Duration::from_secs(5);
+
+/// Between two tries to write what was spooled: a storage that is down is asked rarely, one that is back is found soon.
+pub const REPLAY_EVERY: Duration = Duration::from_millis(500);
+
+/// Batches that one replay reads from the spool at a time.
+pub const REPLAY_BATCH: usize = 16;
+
+/// How long a finished group's own span waits for the next group before it is written alone.
+pub const COMMIT_SPAN_DELAY: Duration = Duration::from_millis(50);
+
+/// Bytes of one message that the ledger keeps; the rest is cut and marked.
+pub const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Bytes of messages that the ledger keeps of one call: four of the largest.
+pub const MAX_RECORD_BYTES: usize = 4 << 20;
+
+/// Bytes of messages in one group commit: what one call across a plugin's boundary may carry, with room for the rows
+/// around them.
+pub const LEDGER_GROUP_BYTES: usize = 8 << 20;

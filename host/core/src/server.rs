@@ -1,0 +1,157 @@
+//! The server as its edges see it: what can be asked, and the flows behind it.
+//!
+//! Every call runs in a task of its own, so that a caller who goes away ends the work but never the ledger's entry.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use crate::call::Call;
+use crate::chat::{ChatRequest, Chunk};
+use crate::embeddings::{EmbedRequest, EmbedResponse};
+use crate::flow;
+use crate::generation::{Current, Generation};
+use crate::ledger::Ledger;
+use crate::limits;
+use crate::ports::ModelInfo;
+use crate::problem::{Problem, ProblemKind};
+use crate::traces::{self, Trace, TracePage, TraceQuery};
+
+/// What an answer says, in order: `Started` once, then `Chunks`, then `End` or `Failed`. `Failed` may come at any place.
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// Somebody answers.
+    Started {
+        /// The plugin.
+        plugin: String,
+        /// Whether it is a second-best target of the route.
+        degraded: bool,
+    },
+    /// Something was said; never empty.
+    Chunks(Arc<[Chunk]>),
+    /// All was said, and the trace is committed.
+    End,
+    /// It ended badly, and the trace is committed where the storage or the spool took it.
+    Failed(Problem),
+}
+
+/// The receiving end of an answer. Dropping it cancels the call.
+#[derive(Debug)]
+pub struct Answer {
+    said: mpsc::Receiver<Said>,
+    ended: bool,
+}
+
+impl Answer {
+    /// Waits for the next thing said; `None` after `End` or `Failed`.
+    pub async fn next(&mut self) -> Option<Said> {
+        if self.ended {
+            return None;
+        }
+        // A sender that is gone without a last word is a flow that panicked or a server that is shutting down.
+        let said = self
+            .said
+            .recv()
+            .await
+            .unwrap_or_else(|| Said::Failed(Problem::internal("the flow ended early")));
+        self.ended = matches!(said, Said::End | Said::Failed(_));
+        Some(said)
+    }
+}
+
+/// A server: a current generation, a ledger, and the calls that run.
+pub struct Server {
+    current: Arc<Current>,
+    ledger: Ledger,
+    running: TaskTracker,
+}
+
+impl Server {
+    /// A server over its current generation and its ledger.
+    pub fn new(current: Arc<Current>, ledger: Ledger) -> Self {
+        Self {
+            current,
+            ledger,
+            running: TaskTracker::new(),
+        }
+    }
+
+    /// The generation that a new request takes.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.current.get()
+    }
+
+    /// Puts a new generation in place; see [`Current::swap`].
+    pub fn swap(&self, next: Generation) -> Arc<Generation> {
+        self.current.swap(next)
+    }
+
+    /// Starts a chat or completion.
+    pub fn chat(&self, call: Call, request: ChatRequest) -> Answer {
+        let (sender, said) = mpsc::channel(limits::ANSWER_BUFFER);
+        let flow = flow::chat::run(self.current.get(), self.ledger.clone(), call, request, sender);
+        self.running.spawn(flow);
+        Answer { said, ended: false }
+    }
+
+    /// Embeds texts.
+    ///
+    /// # Errors
+    /// The route's or the provider's problem.
+    pub async fn embed(&self, call: Call, request: EmbedRequest) -> Result<EmbedResponse, Problem> {
+        let cancel_on_drop = call.cancelled().clone().drop_guard();
+        let task = self
+            .running
+            .spawn(flow::embed::run(self.current.get(), self.ledger.clone(), call, request));
+        let answer = task.await.unwrap_or_else(|error| Err(Problem::internal(error)));
+        cancel_on_drop.disarm();
+        answer
+    }
+
+    /// The models that can be asked for: those that routes name exactly, and those that providers name and a route
+    /// answers. Ordered by id.
+    ///
+    /// # Errors
+    /// None of its own: a provider that fails is left out and logged.
+    pub async fn models(&self, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
+        flow::models::list(&self.current.get(), call).await
+    }
+
+    /// Whether new calls can be served.
+    ///
+    /// # Errors
+    /// `Unavailable` while the storage is down and the operator chose to refuse.
+    pub fn ready(&self) -> Result<(), Problem> {
+        if self.running.is_closed() {
+            return Err(Problem::new(ProblemKind::Unavailable, "The server is shutting down."));
+        }
+        self.ledger.admit()
+    }
+
+    /// A page of the traces of the caller's tenant, newest first.
+    ///
+    /// # Errors
+    /// The storage's problem; `InvalidRequest` for a foreign cursor.
+    pub async fn traces(&self, call: &Call, query: &TraceQuery) -> Result<TracePage, Problem> {
+        let generation = self.current.get();
+        traces::list(generation.storage.as_ref(), call, &call.caller().tenant, query).await
+    }
+
+    /// One trace of the caller's tenant, whole.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidRequest` for an ambiguous prefix; the storage's problem.
+    pub async fn trace(&self, call: &Call, id: &str) -> Result<Trace, Problem> {
+        let generation = self.current.get();
+        traces::show(generation.storage.as_ref(), call, &call.caller().tenant, id).await
+    }
+
+    /// Lets what runs come to its end, then empties the ledger. New calls are still served until the edge stops taking
+    /// them.
+    pub async fn drain(&self) {
+        self.running.close();
+        self.running.wait().await;
+        self.ledger.close().await;
+    }
+}
