@@ -1,0 +1,162 @@
+//! Every number that bounds the capabilities, with its reason.
+
+use std::time::Duration;
+
+/// Databases that one server opens: each costs a thread for its writer, one for its keeper, and their page caches.
+pub const DATABASES: usize = 8;
+
+/// Readers of one database: more than the cores of a small machine, so that one slow report does not stop the others;
+/// few enough that their page caches stay small.
+pub const READERS: usize = 4;
+
+/// Queries that wait for a reader; past it a call gets `overloaded` at once instead of a place in a hopeless queue.
+pub const WAITING_QUERIES: usize = 1_024;
+
+/// Batches that wait for the writer. The ledger sends one at a time, so this is for plugins that write on their own.
+pub const WRITE_QUEUE: usize = 256;
+
+/// Batches that one commit takes together: a sync of 4 to 8 ms shared by 64 is well below what one of them costs.
+pub const GROUP_BATCHES: usize = 64;
+
+/// Statements that one commit takes together: at some 5 µs each, the first batch of a group waits 20 ms at most.
+pub const GROUP_STATEMENTS: usize = 4_096;
+
+/// Statements of one batch: a ledger group of 256 traces of 16 rows.
+pub const STATEMENTS: usize = 4_096;
+
+/// Parameters of one statement: SQLite's own default.
+pub const PARAMETERS: usize = 32_766;
+
+/// Bytes of one SQL text: a multi-row insert with all the parameters above, named by number, has some 220 KB.
+pub const SQL_BYTES: usize = 256 << 10;
+
+/// Bytes of all parameters of one batch: four answers of the longest kind that the flow keeps.
+pub const BATCH_BYTES: usize = 64 << 20;
+
+/// Bytes of one value or row. Messages are cut at 1 MiB before they come here.
+pub const VALUE_BYTES: usize = 16 << 20;
+
+/// Rows of one answer; whoever wants more pages.
+pub const ROWS: u32 = 10_000;
+
+/// Bytes of one answer, so that what crosses into a guest fits its memory cap several times.
+pub const RESULT_BYTES: usize = 8 << 20;
+
+/// Columns of a table or an answer: several times the widest table of the schema.
+pub const COLUMNS: usize = 256;
+
+/// Depth of an expression: any-of-all filters of a few hundred terms; a parser's stack is bounded by it.
+pub const EXPRESSION_DEPTH: usize = 500;
+
+/// Terms of a compound `SELECT`; SQLite's own default is 500, with a stack frame each.
+pub const COMPOUND_SELECT: usize = 50;
+
+/// Bytes of a `LIKE` or `GLOB` pattern, since matching may take quadratic time in them.
+pub const PATTERN_BYTES: usize = 1_000;
+
+/// Triggers that fire one another.
+pub const TRIGGER_DEPTH: usize = 16;
+
+/// Prepared statements that each connection keeps: the schema has some 22 tables with four shapes of writing or reading
+/// each; a statement takes some 5 to 10 KB.
+pub const PREPARED: usize = 128;
+
+/// Page cache of the writer: the inner pages of every index of a database of some gigabytes.
+pub const WRITER_CACHE_KIB: i64 = 16 << 10;
+
+/// Page cache of one reader; the operating system caches the same file behind it.
+pub const READER_CACHE_KIB: i64 = 4 << 10;
+
+/// Bytes that SQLite may take in this process, page caches, sorting and temporary tables together. A query that wants
+/// more fails; nothing is spilt to files that a guest could fill a disk with.
+pub const SQLITE_HEAP: i64 = 512 << 20;
+
+/// Bytes that all running `quantile` aggregates may hold: sixteen million values.
+pub const QUANTILE_BYTES: usize = 128 << 20;
+
+/// Instructions of SQLite's machine between two looks at the deadline: some 10 to 50 µs.
+pub const PROGRESS_STEPS: i32 = 1_000;
+
+/// A query ends by then: what a person waits for a report.
+pub const QUERY_TIME: Duration = Duration::from_secs(30);
+
+/// A batch ends by then, its wait for the writer included.
+pub const WRITE_TIME: Duration = Duration::from_secs(30);
+
+/// A scrub ends by then: rewriting some ten gigabytes.
+pub const SCRUB_TIME: Duration = Duration::from_secs(600);
+
+/// How long a connection waits for a lock that another process holds, e.g. a backup or a second server.
+pub const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// A `process` write is synced so long after its commit. With the slowest sync measured, 20 ms, and a loaded scheduler it
+/// stays well within the 200 ms that are promised.
+pub const SYNC_DELAY: Duration = Duration::from_millis(80);
+
+/// After a failed sync the next try comes so soon.
+pub const SYNC_RETRY: Duration = Duration::from_millis(100);
+
+/// Pages of 4 KiB in the write-ahead log at which it is copied into the database, 16 MiB: each time that the log starts
+/// anew costs its writer one sync, so it should be rare.
+pub const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// Pages at which writers are made to wait until the log has been copied, 128 MiB: a log that never ends fills the disk
+/// and slows every reader.
+pub const WAL_PAGES: u32 = 32_768;
+
+/// How long a blocking checkpoint waits for readers that still need the log: writers wait as long.
+pub const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);
+
+/// After a blocking checkpoint that readers did not let through, the next one comes so much later.
+pub const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Bytes of a key of `kv`.
+pub const KEY_BYTES: usize = 1_024;
+
+/// Bytes of a value of `kv`: it is for settings, tokens and cursors; larger things belong to a database.
+pub const KV_VALUE_BYTES: usize = 1 << 20;
+
+/// Entries that one plugin keeps, all tenants together.
+pub const KV_ENTRIES: i64 = 1_000_000;
+
+/// Bytes of keys and values that one plugin keeps, all tenants together.
+pub const KV_BYTES: i64 = 256 << 20;
+
+/// Keys of one answer.
+pub const KV_KEYS: u32 = 1_000;
+
+/// Expired entries that one write removes beside its own work.
+pub const KV_PURGE: i64 = 64;
+
+/// Bytes of a plugin's or tenant's name in `kv`.
+pub const KV_NAME_BYTES: usize = 256;
+
+/// Bytes that the spool takes on disk where the operator sets nothing: an hour of some 50 traces a second.
+pub const SPOOL_BYTES: u64 = 256 << 20;
+
+/// Bytes of one spooled batch: the longest ledger group that fits a storage's own batch cap, as JSON.
+pub const SPOOL_RECORD_BYTES: usize = 128 << 20;
+
+/// Forgotten bytes at the front of the spool that are worth rewriting the rest for.
+pub const SPOOL_COMPACT: u64 = 16 << 20;
+
+/// Bytes of one download: the largest model that a single machine can hold.
+pub const DOWNLOAD_BYTES: u64 = 256 << 30;
+
+/// Redirects that one download follows: a hub, its content network, and some more.
+pub const REDIRECTS: usize = 8;
+
+/// Until a connection stands.
+pub const CONNECT_TIME: Duration = Duration::from_secs(15);
+
+/// Between two pieces of a body.
+pub const STALL_TIME: Duration = Duration::from_secs(30);
+
+/// A download ends by then.
+pub const DOWNLOAD_TIME: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Tries in a row that bring no byte; one that brings some starts the count anew.
+pub const DOWNLOAD_TRIES: u32 = 5;
+
+/// The first pause between two tries; each further one is twice as long.
+pub const DOWNLOAD_PAUSE: Duration = Duration::from_millis(500);

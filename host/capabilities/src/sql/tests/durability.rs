@@ -1,0 +1,142 @@
+//! What each durability promises, seen from the file layer: the order of syncs and answers, and what a failing sync does.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use encaje_core::ProblemKind;
+use encaje_core::storage::Durability;
+
+use super::{class, number, open_recorded, statement, write};
+use crate::testing::vfs::{self, Fault, Sync};
+
+fn log_of(folder: &Path) -> PathBuf {
+    folder.canonicalize().unwrap().join("main.db-wal")
+}
+
+/// The syncs of the log since `began`, by the thread of that name.
+fn since(log: &Path, began: Instant, thread: &str) -> Vec<Sync> {
+    vfs::syncs(log)
+        .into_iter()
+        .filter(|sync| sync.began >= began && sync.thread == thread)
+        .collect()
+}
+
+async fn insert(database: &super::Database, durability: Durability) -> Result<Vec<u64>, super::Problem> {
+    database
+        .transact(vec![statement("INSERT INTO t VALUES (1)", Vec::new())], durability)
+        .await
+}
+
+#[tokio::test]
+async fn a_disk_write_is_synced_before_its_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, log) = (open_recorded(folder.path()), log_of(folder.path()));
+    write(&database, "CREATE TABLE t (a)").await.unwrap();
+    // A slow disk: an answer that does not wait for the sync would come long before its end.
+    vfs::inject(&log, Some(Fault::Delay(Duration::from_millis(60))));
+    for _ in 0..5 {
+        let began = Instant::now();
+        insert(&database, Durability::Disk).await.unwrap();
+        let answered = Instant::now();
+        let syncs = since(&log, began, "encaje-db-write");
+        assert_eq!(syncs.len(), 1, "{syncs:?}");
+        assert!(syncs[0].ended <= answered && !syncs[0].failed);
+        assert!(answered - began >= Duration::from_millis(60));
+    }
+}
+
+#[tokio::test]
+async fn a_disk_write_whose_sync_fails_is_an_error_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, log) = (open_recorded(folder.path()), log_of(folder.path()));
+    write(&database, "CREATE TABLE t (a)").await.unwrap();
+    vfs::inject(&log, Some(Fault::Fail));
+    assert_eq!(
+        class(insert(&database, Durability::Disk).await),
+        (ProblemKind::Unavailable, "disk_failed".to_owned())
+    );
+    assert_eq!(number(&database, "SELECT count(*) FROM t").await, 0);
+    vfs::inject(&log, None);
+    insert(&database, Durability::Disk).await.unwrap();
+    assert_eq!(number(&database, "SELECT count(*) FROM t").await, 1);
+}
+
+#[tokio::test]
+async fn a_process_write_is_answered_at_once_and_synced_within_200_ms() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, log) = (open_recorded(folder.path()), log_of(folder.path()));
+    write(&database, "CREATE TABLE t (a)").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    for _ in 0..3 {
+        let began = Instant::now();
+        insert(&database, Durability::Process).await.unwrap();
+        assert_eq!(
+            since(&log, began, "encaje-db-write").len(),
+            0,
+            "the writer does not wait for the disk"
+        );
+        let committed = Instant::now();
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let syncs = since(&log, began, "encaje-db-keep");
+        assert!(
+            syncs[0].began >= began && syncs[0].ended - committed <= Duration::from_millis(200),
+            "{syncs:?}"
+        );
+        assert_eq!(syncs.len(), 1, "and what is synced is not synced again");
+    }
+}
+
+#[tokio::test]
+async fn under_a_stream_of_process_writes_each_is_synced_within_200_ms() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, log) = (open_recorded(folder.path()), log_of(folder.path()));
+    write(&database, "CREATE TABLE t (a)").await.unwrap();
+    let began = Instant::now();
+    let mut commits = Vec::new();
+    while began.elapsed() < Duration::from_millis(800) {
+        insert(&database, Durability::Process).await.unwrap();
+        commits.push(Instant::now());
+    }
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    let syncs = since(&log, began, "encaje-db-keep");
+    for commit in commits {
+        // A sync covers what was written before it began.
+        let synced = syncs
+            .iter()
+            .find(|sync| sync.began >= commit)
+            .expect("a sync after each commit")
+            .ended;
+        assert!(synced - commit <= Duration::from_millis(200), "{:?}", synced - commit);
+    }
+}
+
+#[tokio::test]
+async fn a_background_sync_that_fails_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, log) = (open_recorded(folder.path()), log_of(folder.path()));
+    write(&database, "CREATE TABLE t (a)").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = Instant::now();
+    vfs::inject(&log, Some(Fault::Fail));
+    insert(&database, Durability::Process).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    vfs::inject(&log, None);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    let syncs = since(&log, began, "encaje-db-keep");
+    assert!(syncs.len() >= 3, "{syncs:?}");
+    assert!(syncs[0].failed && syncs[1].failed && !syncs.last().unwrap().failed);
+}
+
+#[tokio::test]
+async fn disk_writes_that_wait_together_share_a_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, log) = (open_recorded(folder.path()), log_of(folder.path()));
+    write(&database, "CREATE TABLE t (a)").await.unwrap();
+    vfs::inject(&log, Some(Fault::Delay(Duration::from_millis(30))));
+    let began = Instant::now();
+    let outcomes = futures::future::join_all((0..60).map(|_| insert(&database, Durability::Disk))).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    let syncs = since(&log, began, "encaje-db-write");
+    assert!(syncs.len() <= 4, "{}", syncs.len());
+    assert_eq!(number(&database, "SELECT count(*) FROM t").await, 60);
+}
