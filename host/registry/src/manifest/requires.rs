@@ -1,0 +1,204 @@
+//! `[requires]` and `[metrics]`: what a plugin asks for. Grants nothing.
+
+use serde::Serialize;
+
+use crate::diagnostic::Span;
+use crate::limits;
+use crate::names::Name;
+use crate::reader::{Node, Shape, Table};
+
+const REQUIRES: Shape = Shape {
+    known: &[
+        "inference",
+        "sql",
+        "kv",
+        "metrics",
+        "http",
+        "secrets",
+        "models",
+        "vectors",
+    ],
+    renamed: &[
+        ("log", "nothing: every plugin may log"),
+        ("clock", "nothing: every plugin has the clock"),
+        ("config", "nothing: every plugin sees its own `config`"),
+        ("call", "nothing: every plugin knows its call"),
+        ("network", "`http`"),
+        ("database", "`sql`"),
+        ("env", "`secrets`; a plugin sees no environment"),
+    ],
+};
+
+const METRIC: Shape = Shape {
+    known: &["kind", "labels", "help"],
+    renamed: &[("type", "`kind`"), ("description", "`help`")],
+};
+
+/// What a plugin needs of one capability.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Need {
+    /// Nothing.
+    #[default]
+    No,
+    /// Something; what, is the operator's to say.
+    Any,
+    /// Exactly these.
+    Names(Vec<String>),
+}
+
+impl Need {
+    /// Whether something is needed.
+    pub fn is_some(&self) -> bool {
+        *self != Self::No
+    }
+}
+
+/// What a plugin needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Requires {
+    /// Local models.
+    pub inference: Need,
+    /// Databases.
+    pub sql: Need,
+    /// A key-value store of its own.
+    pub kv: bool,
+    /// To write the metrics that it declares.
+    pub metrics: bool,
+    /// Hosts, as `host:port`.
+    pub http: Need,
+    /// Secrets.
+    pub secrets: Need,
+    /// Routed models.
+    pub models: Need,
+    /// Vector collections.
+    pub vectors: Need,
+}
+
+impl Requires {
+    pub(super) fn read(node: &Node<'_>) -> Self {
+        let Some(table) = node.table(&REQUIRES, "`[requires]` with lines such as `kv = true`") else {
+            return Self::default();
+        };
+        let need = |key: &str, rule: Name| table.get(key).map(|node| need(&node, rule)).unwrap_or_default();
+        let flag = |key: &str| table.get(key).and_then(|node| node.boolean()).unwrap_or(false);
+        Self {
+            inference: need("inference", Name::Model),
+            sql: need("sql", Name::Plain),
+            kv: flag("kv"),
+            metrics: flag("metrics"),
+            http: need("http", Name::Model),
+            secrets: need("secrets", Name::Secret),
+            models: need("models", Name::Pattern),
+            vectors: need("vectors", Name::Plain),
+        }
+    }
+}
+
+fn need(node: &Node<'_>, rule: Name) -> Need {
+    if node.is_boolean() {
+        return if node.boolean() == Some(true) {
+            Need::Any
+        } else {
+            Need::No
+        };
+    }
+    let names = node.names(rule, "`true` or a list of names").unwrap_or_default();
+    if names.is_empty() {
+        Need::No
+    } else {
+        Need::Names(names.into_iter().map(|(name, _)| name).collect())
+    }
+}
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricKind {
+    /// A sum that only grows; `encaje:host/metrics.add`.
+    Counter,
+    /// A distribution; `encaje:host/metrics.observe`.
+    Histogram,
+}
+
+/// A metric that a plugin may write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MetricDeclaration {
+    /// As the plugin names it; lower case, digits and `_`.
+    pub name: String,
+    /// What it is.
+    pub kind: MetricKind,
+    /// The labels that it may carry.
+    pub labels: Vec<String>,
+    /// One sentence.
+    pub help: String,
+}
+
+pub(super) fn metrics(node: &Node<'_>) -> Vec<MetricDeclaration> {
+    let example = "`[metrics] hits = { kind = \"counter\", help = \"…\" }`";
+    let entries = node.entries(Name::Metric, example);
+    if entries.len() > limits::MAX_METRICS {
+        let message = format!(
+            "`{}` declares {} metrics, more than {}",
+            node.path,
+            entries.len(),
+            limits::MAX_METRICS
+        );
+        node.error(message, "declare fewer; labels tell cases apart");
+        return Vec::new();
+    }
+    let read = |(name, node): (String, Node<'_>)| {
+        let table = node.table(&METRIC, "`{ kind = \"counter\", help = \"…\" }`")?;
+        let kinds = [("counter", MetricKind::Counter), ("histogram", MetricKind::Histogram)];
+        let kind = table
+            .require("kind", "`kind = \"counter\"`")
+            .and_then(|node| node.word(&kinds));
+        let labels = table.get("labels").map(|node| labels(&node)).unwrap_or_default();
+        let help = table
+            .get("help")
+            .and_then(|node| node.string("a sentence"))
+            .unwrap_or_default()
+            .to_owned();
+        Some(MetricDeclaration {
+            name,
+            kind: kind?,
+            labels,
+            help,
+        })
+    };
+    entries.into_iter().filter_map(read).collect()
+}
+
+fn labels(node: &Node<'_>) -> Vec<String> {
+    let names = node.names(Name::Metric, "`labels = [\"outcome\"]`").unwrap_or_default();
+    if names.len() > limits::MAX_LABELS {
+        let message = format!(
+            "`{}` has {} labels, more than {}",
+            node.path,
+            names.len(),
+            limits::MAX_LABELS
+        );
+        node.error(message, "keep those with few values: each combination is a time series");
+    }
+    names.into_iter().map(|(name, _)| name).collect()
+}
+
+/// Metrics that are declared must be asked for, and the other way round.
+pub(super) fn metrics_agree(root: &Table<'_>, requires: &Requires, metrics: &[MetricDeclaration]) {
+    let written = root.get("metrics");
+    let place = |node: Option<Node<'_>>| node.map(|node| node.key).unwrap_or_default();
+    if requires.metrics && written.is_none() {
+        let at: Span = place(root.get("requires").and_then(|node| node.child("metrics")));
+        let fix = "declare them: `[metrics]` with `hits = { kind = \"counter\", help = \"…\" }`";
+        root.report
+            .error(at, "the plugin requires `metrics` and declares none", fix);
+    }
+    if !requires.metrics && !metrics.is_empty() {
+        let fix = "add `metrics = true` under `[requires]`";
+        root.report.error(
+            place(written),
+            "the plugin declares metrics and does not require `metrics`",
+            fix,
+        );
+    }
+}

@@ -1,0 +1,347 @@
+//! `[plugins.NAME]`: where a plugin comes from, what it is allowed, how much it may use. Loads nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use encaje_core::trace::PluginKind;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::allow::Allow;
+use crate::diagnostic::{Span, quoted};
+use crate::digest::Digest;
+use crate::limits;
+use crate::manifest::Instance;
+use crate::reader::{Node, Shape, Table};
+use crate::units;
+
+const PLUGIN: Shape = Shape {
+    known: &["kind", "source", "allow", "limits", "config", "instance", "on_error"],
+    renamed: &[
+        ("type", "`kind`"),
+        ("path", "`source = { path = \"…\" }`"),
+        ("file", "`source = { file = \"…\" }`"),
+        ("wasm", "`source = { file = \"…\" }`"),
+        ("url", "`source`"),
+        ("sha256", "`source = { file = \"…\", sha256 = \"…\" }`"),
+        ("grants", "`allow`"),
+        ("permissions", "`allow`"),
+        ("capabilities", "`allow`"),
+        ("settings", "`config`"),
+        ("options", "`config`"),
+        ("memory", "`limits = { memory = \"64MiB\" }`"),
+        ("timeout", "`limits = { wall = \"120s\" }`"),
+    ],
+};
+
+const SOURCE: Shape = Shape {
+    known: &["path", "file", "sha256", "oci", "digest"],
+    renamed: &[
+        ("folder", "`path`"),
+        ("dir", "`path`"),
+        ("wasm", "`file`"),
+        ("hash", "`sha256`"),
+        ("image", "`oci`"),
+        ("registry", "`oci`"),
+        ("url", "`file`: this version downloads no plugins"),
+        ("git", "`path`, of a checkout of your own"),
+    ],
+};
+
+const LIMITS: Shape = Shape {
+    known: &["memory", "cpu", "wall", "instances", "uses", "hostcall"],
+    renamed: &[
+        ("memory_mb", "`memory = \"64MiB\"`"),
+        ("mem", "`memory`"),
+        ("timeout", "`wall`"),
+        ("fuel", "`cpu`, a duration"),
+        ("cpu_ms", "`cpu = \"2s\"`"),
+        ("concurrency", "`instances`"),
+        ("max_instances", "`instances`"),
+        ("max_uses", "`uses`"),
+    ],
+};
+
+const SOURCE_EXAMPLE: &str =
+    "`source = { path = \"plugins/NAME\" }` or `source = { file = \"NAME.wasm\", sha256 = \"…\" }`";
+
+/// Where a plugin's component comes from. Paths are relative to the registry's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginSource {
+    /// A folder with `plugin.toml` and sources, built on this machine. Not pinned: compilers do not agree to the byte.
+    Path(String),
+    /// A component.
+    File {
+        /// Its path.
+        path: String,
+        /// What it must hash to; without one, `registry.lock` pins what was found first.
+        sha256: Option<Digest>,
+    },
+    /// An artifact in a registry of containers. Parsed, so that the registry is ready for it; not fetched by this version.
+    Oci {
+        /// `registry/name:tag`.
+        reference: String,
+        /// What its manifest must hash to.
+        digest: Digest,
+    },
+}
+
+/// How much a plugin may use. See [`crate::limits`] for the reasons and the bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Bytes of one instance's linear memories.
+    #[serde(serialize_with = "units::serialize_size")]
+    pub memory: u64,
+    /// CPU time of one visit.
+    #[serde(serialize_with = "units::serialize_duration")]
+    pub cpu: Duration,
+    /// Wall-clock time of one visit.
+    #[serde(serialize_with = "units::serialize_duration")]
+    pub wall: Duration,
+    /// Instances at a time.
+    pub instances: u32,
+    /// Visits after which a warm instance is replaced.
+    pub uses: u32,
+    /// Bytes that one call from the guest may make the host copy.
+    #[serde(serialize_with = "units::serialize_size")]
+    pub hostcall: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: limits::DEFAULT_MEMORY,
+            cpu: limits::DEFAULT_CPU,
+            wall: limits::DEFAULT_WALL,
+            instances: limits::DEFAULT_INSTANCES,
+            uses: limits::DEFAULT_USES,
+            hostcall: limits::DEFAULT_HOSTCALL,
+        }
+    }
+}
+
+/// What the flow does when an instrument fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The call fails.
+    #[default]
+    Fail,
+    /// The call goes on without it.
+    Skip,
+}
+
+/// A declared plugin.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plugin {
+    /// What routes and traces call it.
+    pub name: String,
+    /// What it must export; its manifest says the same, or it is not loaded.
+    #[serde(serialize_with = "serialize_kind")]
+    pub kind: PluginKind,
+    /// Where it comes from.
+    pub source: PluginSource,
+    /// What the operator allows it.
+    pub allow: Allow,
+    /// How much it may use.
+    pub limits: Limits,
+    /// Its own table, an object, as written: [`crate::Registry::resolve`] checks it and fills in the defaults.
+    pub config: Value,
+    /// The operator's choice, where it differs from the manifest's.
+    pub instance: Option<Instance>,
+    /// For instruments.
+    pub on_error: OnError,
+    #[serde(skip)]
+    pub(crate) at: Span,
+    #[serde(skip)]
+    pub(crate) kind_at: Span,
+    #[serde(skip)]
+    pub(crate) source_at: Span,
+    /// Where each part of `config` stands, by JSON pointer.
+    #[serde(skip)]
+    pub(crate) config_at: BTreeMap<String, Span>,
+}
+
+fn serialize_kind<S: Serializer>(kind: &PluginKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.as_str())
+}
+
+/// The kinds by their names.
+pub(crate) fn kinds() -> [(&'static str, PluginKind); 6] {
+    PluginKind::ALL.map(|kind| (kind.as_str(), kind))
+}
+
+/// The ways to keep instances by their names.
+pub(crate) const INSTANCES: [(&str, Instance); 2] = [("per-call", Instance::PerCall), ("warm", Instance::Warm)];
+
+impl Plugin {
+    pub(super) fn read(name: &str, node: &Node<'_>) -> Option<Self> {
+        let table = node.table(&PLUGIN, &format!("`[plugins.{name}]` with `kind` and `source`"))?;
+        let kind_node = table.require("kind", "`kind = \"provider\"`");
+        let kind_at = kind_node.as_ref().map_or(node.key, Node::at);
+        let kind = kind_node.and_then(|node| node.word(&kinds()));
+        let source_node = table.require("source", SOURCE_EXAMPLE);
+        let source_at = source_node.as_ref().map_or(node.key, |node| node.key);
+        let source = source_node.and_then(|node| read_source(&node));
+        let allow = table.get("allow").map(|node| Allow::read(&node)).unwrap_or_default();
+        let limits = table.get("limits").map(|node| Limits::read(&node)).unwrap_or_default();
+        let (config, config_at) = read_config(&table, node.key);
+        let instance = table.get("instance").and_then(|node| node.word(&INSTANCES));
+        let on_error = table.get("on_error");
+        if let Some(node) = on_error
+            .as_ref()
+            .filter(|_| kind.is_some_and(|kind| kind != PluginKind::Instrumentor))
+        {
+            node.report.error(
+                node.key,
+                format!("`{}` is for instrumentors alone", node.path),
+                "remove it",
+            );
+        }
+        let words = [("fail", OnError::Fail), ("skip", OnError::Skip)];
+        let on_error = on_error.and_then(|node| node.word(&words)).unwrap_or_default();
+        let name = name.to_owned();
+        let (kind, source, at) = (kind?, source?, node.key);
+        Some(Self {
+            name,
+            kind,
+            source,
+            allow,
+            limits,
+            config,
+            instance,
+            on_error,
+            at,
+            kind_at,
+            source_at,
+            config_at,
+        })
+    }
+}
+
+fn read_config(table: &Table<'_>, at: Span) -> (Value, BTreeMap<String, Span>) {
+    let empty = || {
+        (
+            Value::Object(serde_json::Map::new()),
+            BTreeMap::from([(String::new(), at)]),
+        )
+    };
+    let Some(node) = table.get("config") else {
+        return empty();
+    };
+    let (value, places) = node.json();
+    if !value.is_object() {
+        node.error(
+            format!("`{}` must be a table", node.path),
+            "write `config = { key = value }`",
+        );
+        return empty();
+    }
+    (value, places)
+}
+
+fn read_source(node: &Node<'_>) -> Option<PluginSource> {
+    let table = node.table(&SOURCE, SOURCE_EXAMPLE)?;
+    let named: Vec<&str> = ["path", "file", "oci"]
+        .into_iter()
+        .filter(|key| table.has(key))
+        .collect();
+    let [way] = named.as_slice() else {
+        let message = format!("`{}` must have exactly one of `path`, `file` and `oci`", node.path);
+        node.error(message, format!("write {SOURCE_EXAMPLE}"));
+        return None;
+    };
+    for (key, belongs) in [("sha256", "file"), ("digest", "oci")] {
+        if let Some(extra) = table.get(key).filter(|_| *way != belongs) {
+            let why = if *way == "path" {
+                "; what is built here is not pinned"
+            } else {
+                ""
+            };
+            let message = format!("`{}` belongs to `{belongs}`{why}", extra.path);
+            node.report.error(extra.key, message, "remove it");
+        }
+    }
+    let place = table.get(way)?;
+    match *way {
+        "path" => Some(PluginSource::Path(
+            place.text("a folder such as `\"plugins/NAME\"`")?.to_owned(),
+        )),
+        "file" => {
+            let sha256 = table.get("sha256").map(|node| node.digest());
+            let path = place.text("a file such as `\"NAME.wasm\"`")?.to_owned();
+            match sha256 {
+                Some(None) => None,
+                Some(digest) => Some(PluginSource::File { path, sha256: digest }),
+                None => Some(PluginSource::File { path, sha256: None }),
+            }
+        }
+        _ => {
+            let reference = place.text("`\"REGISTRY/NAME:TAG\"`").map(str::to_owned);
+            let digest = table
+                .require("digest", "`digest = \"sha256:…\"`")
+                .and_then(|node| oci_digest(&node));
+            Some(PluginSource::Oci {
+                reference: reference?,
+                digest: digest?,
+            })
+        }
+    }
+}
+
+/// With or without `sha256:` before it, as both are in use.
+fn oci_digest(node: &Node<'_>) -> Option<Digest> {
+    let text = node.string("`\"sha256:…\"`")?;
+    let digest = text.strip_prefix("sha256:").unwrap_or(text).parse().ok();
+    if digest.is_none() {
+        let message = format!("{} is no SHA-256 digest", quoted(text));
+        node.error(message, "write `sha256:` and 64 hexadecimal digits");
+    }
+    digest
+}
+
+impl Limits {
+    fn read(node: &Node<'_>) -> Self {
+        let mut read = Self::default();
+        let Some(table) = node.table(&LIMITS, "`limits = { memory = \"64MiB\", cpu = \"2s\" }`") else {
+            return read;
+        };
+        if let Some(size) = table
+            .get("memory")
+            .and_then(|node| node.size(limits::MIN_MEMORY..=limits::MAX_MEMORY))
+        {
+            read.memory = size;
+        }
+        if let Some(size) = table
+            .get("hostcall")
+            .and_then(|node| node.size(limits::MIN_MEMORY..=limits::MAX_HOSTCALL))
+        {
+            read.hostcall = size;
+        }
+        if let Some(cpu) = table
+            .get("cpu")
+            .and_then(|node| node.duration(limits::MIN_CPU..=limits::MAX_CPU))
+        {
+            read.cpu = cpu;
+        }
+        if let Some(wall) = table
+            .get("wall")
+            .and_then(|node| node.duration(limits::MIN_WALL..=limits::MAX_WALL))
+        {
+            read.wall = wall;
+        }
+        let number = |key: &str, most: u32| {
+            table
+                .get(key)
+                .and_then(|node| node.integer32(1..=most, "a number such as `64`"))
+        };
+        if let Some(instances) = number("instances", limits::MAX_INSTANCES) {
+            read.instances = instances;
+        }
+        if let Some(uses) = number("uses", limits::MAX_USES) {
+            read.uses = uses;
+        }
+        read
+    }
+}
