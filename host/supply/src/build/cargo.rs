@@ -1,0 +1,131 @@
+//! Runs cargo for guests: in a clean environment, with target folders of our own, never in the plugin's folder.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{BuildError, sources::Plugin};
+use crate::{
+    digest::Sha256,
+    guest_target::{GuestTarget, TARGET},
+    home::EncajeHome,
+    limits::{COMPONENT_BYTES, PLUGIN_BUILD},
+    process::{self, Ended},
+    progress::{Progress, Work},
+};
+
+/// The target folder for a workspace: kept, so that plugins of one workspace share their dependencies.
+pub(super) fn target_folder(home: &EncajeHome, workspace: &Path, use_: &str) -> PathBuf {
+    let place = Sha256::of(workspace.as_os_str().as_encoded_bytes()).to_string();
+    home.build()
+        .join("target")
+        .join(format!("{}-{use_}", place.get(..16).unwrap_or_default()))
+}
+
+/// Chooses versions where none are chosen yet, so that what is built is what is hashed.
+pub(super) fn write_lockfile(plugin: &Plugin) -> Result<(), BuildError> {
+    if plugin.is_locked() {
+        return Ok(());
+    }
+    let mut command = process::clean("cargo", &plugin.workspace);
+    command.arg("generate-lockfile");
+    let ended = process::run(&mut command, PLUGIN_BUILD, None)
+        .map_err(|error| BuildError::file("run cargo in", &plugin.workspace, error))?;
+    if ended.succeeded() {
+        return Ok(());
+    }
+    Err(failed("choosing the versions of its dependencies", &ended))
+}
+
+/// Compiles the plugin and returns the component's bytes, without a manifest.
+pub(super) fn build(
+    plugin: &Plugin,
+    target: &GuestTarget,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>, BuildError> {
+    let meter = progress.start(&format!("building plugin {}", plugin.name), Work::Open);
+    let mut command = process::clean("cargo", &plugin.workspace);
+    command
+        .args(["build", "--release", "--target", TARGET, "-p", &plugin.name])
+        .arg("--message-format=json-render-diagnostics")
+        .env("CARGO_TARGET_DIR", folder)
+        .envs(target.environment());
+    let ended = process::run(&mut command, PLUGIN_BUILD, Some(meter.as_ref()))
+        .map_err(|error| BuildError::file("run cargo in", &plugin.workspace, error))?;
+    drop(meter);
+    if !ended.succeeded() {
+        let error = failed(&plugin.what(), &ended);
+        progress.say(&error.to_string());
+        return Err(error);
+    }
+    let none = |reason: String| BuildError::NoComponent {
+        what: plugin.what(),
+        reason,
+    };
+    let path = artifact(&ended.stdout, &plugin.folder.join("Cargo.toml"))
+        .ok_or_else(|| none("its Cargo.toml needs `crate-type = [\"cdylib\"]` under [lib]".to_owned()))?;
+    let length = fs::metadata(&path)
+        .map_err(|error| BuildError::file("read", &path, error))?
+        .len();
+    if length > COMPONENT_BYTES {
+        return Err(none(format!(
+            "the file has {length} bytes, more than {COMPONENT_BYTES}"
+        )));
+    }
+    fs::read(&path).map_err(|error| BuildError::file("read", &path, error))
+}
+
+pub(super) fn failed(what: &str, ended: &Ended) -> BuildError {
+    let late = if ended.status.is_none() {
+        "it did not end within the time limit\n"
+    } else {
+        ""
+    };
+    BuildError::Compile {
+        what: what.to_owned(),
+        output: format!("{late}{}", ended.stderr.trim_end()),
+    }
+}
+
+/// The `.wasm` file that cargo says it made of this package.
+fn artifact(messages: &str, manifest: &Path) -> Option<PathBuf> {
+    messages.lines().rev().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let ours = message.get("reason")?.as_str()? == "compiler-artifact"
+            && Path::new(message.get("manifest_path")?.as_str()?) == manifest;
+        let files = message.get("filenames").filter(|_| ours)?.as_array()?;
+        files
+            .iter()
+            .filter_map(|file| file.as_str())
+            .find(|file| file.ends_with(".wasm"))
+            .map(PathBuf::from)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_artifact_is_that_of_the_plugin_and_not_of_a_dependency() {
+        let line = |manifest: &str, file: &str| {
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"{manifest}","filenames":["{file}.rlib","{file}.wasm"]}}"#
+            )
+        };
+        let other = line("/b/Cargo.toml", "/t/b");
+        let messages = format!(
+            "{}\n{other}\nnot json\n{{\"reason\":\"build-finished\"}}\n",
+            line("/a/Cargo.toml", "/t/a")
+        );
+        assert_eq!(
+            artifact(&messages, Path::new("/a/Cargo.toml")),
+            Some(PathBuf::from("/t/a.wasm"))
+        );
+        assert_eq!(artifact(&other, Path::new("/a/Cargo.toml")), None);
+        let library = line("/a/Cargo.toml", "/t/a").replace(",\"/t/a.wasm\"", "");
+        assert_eq!(artifact(&library, Path::new("/a/Cargo.toml")), None);
+    }
+}

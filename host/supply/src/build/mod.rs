@@ -1,0 +1,203 @@
+//! Builds a plugin folder (`plugin.toml` and Rust source) into one component file with the manifest inside, and keeps the
+//! result by the hash of all that went in. The manifest is opaque text here: what it means is the registry's matter, but
+//! for the one key `build.language`. Nothing is run that the plugin's own cargo build does not run.
+
+mod cache;
+mod cargo;
+pub mod component;
+mod native_tests;
+mod sources;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+pub use native_tests::{TestReport, run_native_tests};
+
+use crate::{
+    digest::Sha256,
+    guest_target::{self, GuestTargetError, Settings},
+    home::EncajeHome,
+    limits::{BUILD_ATTEMPTS, MANIFEST_BYTES},
+    lock,
+    progress::Progress,
+};
+use sources::Plugin;
+
+/// The file that makes a folder a plugin.
+pub const MANIFEST_FILE: &str = "plugin.toml";
+
+/// Part of every cache key: counts up when this builder makes something else of the same sources.
+const BUILDER: &str = concat!("encaje-supply ", env!("CARGO_PKG_VERSION"), " builder 1");
+
+/// A built plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The component. It stays where it is until newer builds push it out of the cache: copy it to keep it.
+    pub wasm: PathBuf,
+    /// Of the whole file, lower-case hexadecimal.
+    pub sha256: String,
+    /// The file's length in bytes.
+    pub size: u64,
+    /// Whether nothing had to be compiled.
+    pub cached: bool,
+}
+
+/// Why a plugin was not built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A file or folder cannot be used.
+    #[error("cannot {what} {path:?}: {error}")]
+    File {
+        /// What was tried, such as `read`.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The folder is not what it should be; the text says what is missing.
+    #[error("{path:?} is not a plugin that can be built: {reason}")]
+    NotAPlugin {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The manifest names a language that this builder does not know.
+    #[error(
+        "{path:?} is written in {language:?}; `rust` is the language that can be built here. Build it with its own tools and name the .wasm file"
+    )]
+    Language {
+        /// The folder.
+        path: PathBuf,
+        /// What `build.language` says.
+        language: String,
+    },
+    /// The sources are more than the limits allow.
+    #[error("the sources of {path:?} are too many to hash: {reason}")]
+    TooLarge {
+        /// The folder.
+        path: PathBuf,
+        /// Which limit.
+        reason: String,
+    },
+    /// No compiler or no guest target.
+    #[error(transparent)]
+    Target(#[from] GuestTargetError),
+    /// The compiler refused.
+    #[error("{what} failed:\n{output}")]
+    Compile {
+        /// What was built, such as "the build of provider-stub".
+        what: String,
+        /// The last of what the compiler wrote.
+        output: String,
+    },
+    /// Cargo ended well, but there is no component.
+    #[error("{what} made no component: {reason}")]
+    NoComponent {
+        /// What was built.
+        what: String,
+        /// What was found instead.
+        reason: String,
+    },
+    /// The sources changed each time while they were compiled.
+    #[error("the sources of {0:?} kept changing while they were compiled: try again when they rest")]
+    Unsettled(PathBuf),
+}
+
+impl BuildError {
+    pub(crate) fn file(what: &'static str, path: &Path, error: io::Error) -> Self {
+        Self::File {
+            what,
+            path: path.to_owned(),
+            error,
+        }
+    }
+}
+
+/// Builds the plugin in `folder`, or takes it from the cache when nothing that goes into it has changed (a few
+/// milliseconds and two questions to rustc). Blocking. Parallel callers, in this process or others, share one build.
+///
+/// # Errors
+/// [`BuildError`]. On a failed compilation the compiler's output has gone to `progress`, and its end is in the error.
+pub fn build_plugin(
+    home: &EncajeHome,
+    folder: &Path,
+    settings: &Settings,
+    progress: &dyn Progress,
+) -> Result<Built, BuildError> {
+    let plugin = Plugin::open(folder)?;
+    let target = guest_target::ensure(home, &plugin.workspace, settings, progress)?;
+    let context = format!("{BUILDER}\n{}", target.identity());
+    let cache = cache::Cache::new(home);
+    if plugin.is_locked()
+        && let Some(built) = cache.get(&sources::key(&plugin, &context)?)
+    {
+        return Ok(built);
+    }
+    let folders = cargo::target_folder(home, &plugin.workspace, "guest");
+    let lock = folders.with_extension("lock");
+    let _held = lock::acquire(
+        &lock,
+        &format!("building plugins of {}", plugin.workspace.display()),
+        progress,
+    )
+    .map_err(|error| BuildError::file("lock", &lock, error))?;
+    cargo::write_lockfile(&plugin)?;
+    for _ in 0..BUILD_ATTEMPTS {
+        let key = sources::key(&plugin, &context)?;
+        if let Some(built) = cache.get(&key) {
+            return Ok(built);
+        }
+        let compiled = cargo::build(&plugin, &target, &folders, progress)?;
+        // What was edited meanwhile may or may not be in it: kept under this key it would be served for ever.
+        if sources::key(&plugin, &context)? == key {
+            let manifest = read_manifest_file(&plugin.folder)?;
+            let bytes = component::embed_manifest(&compiled, &manifest).map_err(|error| BuildError::NoComponent {
+                what: plugin.what(),
+                reason: error.to_string(),
+            })?;
+            return cache.put(&key, &bytes);
+        }
+        progress.say(&format!(
+            "{} changed while it was compiled: compiling again",
+            plugin.name
+        ));
+    }
+    Err(BuildError::Unsettled(plugin.folder))
+}
+
+/// The text of a folder's `plugin.toml`.
+fn read_manifest_file(folder: &Path) -> Result<String, BuildError> {
+    let path = folder.join(MANIFEST_FILE);
+    let not = |reason: String| BuildError::NotAPlugin {
+        path: folder.to_owned(),
+        reason,
+    };
+    let length = match fs::metadata(&path) {
+        Ok(found) => found.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not(format!("it has no {MANIFEST_FILE}"))),
+        Err(error) => return Err(BuildError::file("read", &path, error)),
+    };
+    if length > MANIFEST_BYTES {
+        return Err(not(format!(
+            "{MANIFEST_FILE} has {length} bytes, more than {MANIFEST_BYTES}"
+        )));
+    }
+    let bytes = fs::read(&path).map_err(|error| BuildError::file("read", &path, error))?;
+    String::from_utf8(bytes).map_err(|_| not(format!("{MANIFEST_FILE} is not UTF-8 text")))
+}
+
+/// The digest that [`Built::sha256`] shows, for files built elsewhere.
+///
+/// # Errors
+/// [`BuildError::File`] when the file cannot be read.
+pub fn digest_of(wasm: &Path) -> Result<Sha256, BuildError> {
+    Sha256::of_file(wasm).map_err(|error| BuildError::file("read", wasm, error))
+}
+
+#[cfg(test)]
+mod tests;
