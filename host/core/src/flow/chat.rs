@@ -38,7 +38,9 @@ pub(crate) async fn run(
     };
     let failure = match &outcome {
         Outcome::Failed(problem) => Some(problem.clone()),
-        _ => None,
+        // Whoever still listens must not take what came for the whole answer.
+        Outcome::Cancelled => Some(gone()),
+        Outcome::Completed => None,
     };
     let said = tee.said.clone();
     let recorded = ledger.record(&call, tee.into_exchange(request, outcome)).await;
@@ -48,6 +50,10 @@ pub(crate) async fn run(
     };
     // The caller may have gone; there is nobody left to tell.
     let _ = said.send(last).await;
+}
+
+fn gone() -> Problem {
+    Problem::new(ProblemKind::Cancelled, "The caller went away.")
 }
 
 /// Asks the route's targets in order until one says something, then passes on what it says.
@@ -160,12 +166,13 @@ impl Tee {
 
     /// Waits for work, but no longer than somebody is there to hear of it.
     async fn attend<T>(&self, call: &Call, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-        let gone = || Problem::new(ProblemKind::Cancelled, "The caller went away.");
+        let late = || Problem::new(ProblemKind::Timeout, "The call took longer than it may.");
         tokio::select! {
             biased;
             done = work => done,
             () = self.said.closed() => Err(gone()),
             () = call.cancelled().cancelled() => Err(gone()),
+            () = tokio::time::sleep(call.remaining()) => Err(late()),
         }
     }
 

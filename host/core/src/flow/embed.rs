@@ -60,6 +60,9 @@ async fn answer(
             biased;
             done = ask(call, provider, target, request) => done,
             () = call.cancelled().cancelled() => Err(Problem::new(ProblemKind::Cancelled, "The caller went away.")),
+            () = tokio::time::sleep(call.remaining()) => {
+                Err(Problem::new(ProblemKind::Timeout, "The call took longer than it may."))
+            }
         };
         match outcome {
             Err(problem) if problem.kind.may_fall_back() => {
