@@ -1,0 +1,95 @@
+//! Every number that bounds a guest, with its reason.
+
+use std::time::Duration;
+
+/// What one plugin may use; the registry may set all but the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Bytes of all linear memories of one instance.
+    pub memory: usize,
+    /// CPU time of one visit.
+    pub cpu: Duration,
+    /// Wall-clock time of one visit.
+    pub wall: Duration,
+    /// Instances at once.
+    pub instances: usize,
+    /// Calls that wait for an instance; one more is `overloaded`.
+    pub queue: usize,
+    /// Bytes that one call across the boundary may carry in lists and strings. They may overlap in the guest's memory,
+    /// so that its size does not bound them.
+    pub boundary: usize,
+}
+
+impl Default for PluginLimits {
+    /// 64 MiB hold any guest of this repository four times over; 2 s of CPU parse and print a long answer hundreds of
+    /// times; 120 s is how long a slow model may take
+    /// for one; 32 MiB carry any prompt with its pictures.
+    fn default() -> Self {
+        Self {
+            memory: 64 << 20,
+            cpu: Duration::from_secs(2),
+            wall: Duration::from_secs(120),
+            instances: 1_024,
+            queue: 1_024,
+            boundary: 32 << 20,
+        }
+    }
+}
+
+/// Between two looks at a running guest: short enough that a spinning guest yields its thread unnoticed, long enough to
+/// cost nothing.
+pub const EPOCH: Duration = Duration::from_millis(1);
+
+/// Component instances in the pool, over all plugins: some thousand streams, and as many in the generation that drains.
+pub const POOL_INSTANCES: u32 = 2_560;
+
+/// Core instances in the pool: a Rust guest is made of four (itself, two shims, and one for its imports).
+pub const POOL_CORE_INSTANCES: u32 = POOL_INSTANCES * 4;
+
+/// Core instances of one component: a Python guest has 65, with room for larger ones.
+pub const CORE_INSTANCES_PER_COMPONENT: u32 = 128;
+
+/// Linear memories of one component; guests of one language have one, composed ones a few.
+pub const MEMORIES_PER_COMPONENT: u32 = 8;
+
+/// Tables of one component: one a core instance.
+pub const TABLES_PER_COMPONENT: u32 = 128;
+
+/// Elements of one table: the function table of a large interpreter has some 20,000.
+pub const TABLE_ELEMENTS: usize = 65_536;
+
+/// The largest linear memory that the pool can hold; `memory` of a plugin must not be larger.
+pub const POOL_MEMORY: usize = 1 << 30;
+
+/// Stack of a guest: wasmtime's default; deep recursion traps at it.
+pub const WASM_STACK: usize = 512 << 10;
+
+/// Stack of a fiber: the guest's, and as much again for host functions.
+pub const FIBER_STACK: usize = 1 << 20;
+
+/// Resource handles that a guest may hold: streams, pollables, responses; a busy guest holds dozens.
+pub const HANDLES: usize = 4_096;
+
+/// Bytes of random numbers that one call may ask for: the largest key anybody has use for, times a thousand.
+pub const RANDOM_BYTES: u64 = 64 << 10;
+
+/// Bytes of one line of a guest's output or log; the rest of it is dropped and marked.
+pub const LOG_LINE: usize = 8 << 10;
+
+/// Lines of output and log that one visit may write; one more says so and the rest is dropped.
+pub const LOG_LINES: u32 = 256;
+
+/// Fields of one log line.
+pub const LOG_FIELDS: usize = 32;
+
+/// A plugin's check has so long: it may ask an upstream for its models.
+pub const CHECK: Duration = Duration::from_secs(10);
+
+/// Bytes of one component file: the largest guests, with an interpreter inside, have some 20 MB.
+pub const COMPONENT_BYTES: usize = 128 << 20;
+
+/// What a plugin may say it offers.
+pub const OFFERS: usize = 64;
+
+/// Chunks that one `next` may return: more than a fast model says in a second.
+pub const CHUNKS_PER_NEXT: usize = 4_096;

@@ -1,0 +1,150 @@
+//! One loaded plugin: compiled, linked once, and bounded; it makes a fresh instance for each visit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use encaje_core::trace::PluginKind;
+use encaje_core::{Call, Problem, ProblemKind};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::InstancePre;
+
+use crate::engine::Runtime;
+use crate::grants::Capabilities;
+use crate::host::metrics::Metrics;
+use crate::limits::{self, PluginLimits};
+use crate::state::{Shared, State};
+use crate::visit::{Bindings, Visit};
+
+/// What is needed to load a plugin.
+#[derive(Debug)]
+pub struct PluginSpec {
+    /// Its name in the registry.
+    pub name: String,
+    /// Its kind.
+    pub kind: PluginKind,
+    /// The component.
+    pub wasm: Vec<u8>,
+    /// Its configuration, a JSON text that was checked against the manifest's schema.
+    pub config: String,
+    /// What it was granted.
+    pub capabilities: Capabilities,
+    /// What it may use.
+    pub limits: PluginLimits,
+}
+
+/// A loaded plugin of any kind; the adapters make a port of it.
+pub struct Plugin {
+    runtime: Runtime,
+    pub(crate) kind: PluginKind,
+    pre: InstancePre<State>,
+    shared: Arc<Shared>,
+    pub(crate) limits: PluginLimits,
+    instances: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+impl Plugin {
+    /// Compiles and links a plugin. Takes seconds for a large component that was never compiled here: call it where
+    /// blocking is allowed.
+    ///
+    /// # Errors
+    /// `Misconfigured` for a file that is no component or does not fit this host; `TooLarge`.
+    pub fn load(runtime: &Runtime, spec: PluginSpec) -> Result<Self, Problem> {
+        let component = runtime.compile(&spec.wasm)?;
+        let pre = runtime.linker().instantiate_pre(&component).map_err(|error| {
+            Problem::new(ProblemKind::Misconfigured, format!("The plugin `{}` does not fit this host.", spec.name))
+                .with_detail(format!("{error:#}"))
+        })?;
+        let metrics = Metrics::new(spec.capabilities.metrics.clone());
+        let limits = spec.limits;
+        Ok(Self {
+            runtime: runtime.clone(),
+            kind: spec.kind,
+            pre,
+            shared: Arc::new(Shared {
+                name: spec.name.into(),
+                config: spec.config,
+                capabilities: spec.capabilities,
+                metrics,
+            }),
+            instances: Arc::new(Semaphore::new(limits.instances)),
+            waiting: AtomicUsize::new(0),
+            limits,
+        })
+    }
+
+    /// Its name in the registry.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// What its guests have counted so far: name, labels and value of each series.
+    pub fn metrics(&self) -> Vec<crate::host::metrics::Sample> {
+        self.shared.metrics.snapshot()
+    }
+
+    pub(crate) fn pre(&self) -> &InstancePre<State> {
+        &self.pre
+    }
+
+    /// Begins a visit: waits for a free place, then makes an instance.
+    pub(crate) async fn visit<B: Bindings>(
+        &self,
+        call: &Call,
+        bindings: &B::Pre,
+        function: &'static str,
+        wall: Duration,
+    ) -> Result<Visit<B>, Problem> {
+        let wall = wall.min(call.remaining());
+        let permit = self.place(wall).await?;
+        Visit::begin(self, call, bindings, function, wall, permit).await
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    async fn place(&self, wall: Duration) -> Result<OwnedSemaphorePermit, Problem> {
+        if let Ok(permit) = Arc::clone(&self.instances).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let overloaded = || {
+            Problem::new(ProblemKind::Overloaded, format!("The plugin `{}` is busy.", self.name()))
+                .with_retry_after(Duration::from_secs(1))
+        };
+        let _waiting = Waiting::enter(&self.waiting, self.limits.queue).ok_or_else(overloaded)?;
+        match tokio::time::timeout(wall, Arc::clone(&self.instances).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(overloaded()),
+        }
+    }
+}
+
+/// One place in the queue, given back however the wait ends.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let entered = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1));
+        entered.is_ok().then_some(Self(count))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a check said, within its bounds.
+pub(crate) fn offers(said: Vec<String>) -> Result<Vec<String>, Problem> {
+    if said.len() > limits::OFFERS || said.iter().any(|name| name.len() > 64) {
+        return Err(Problem::internal("the plugin's check returned too many or too long names"));
+    }
+    Ok(said)
+}

@@ -1,0 +1,188 @@
+//! One instance while it is used: every call into it is metered, has the visit's deadline, and ends in a typed problem.
+//!
+//! An instance serves one visit and is then thrown away, so that nothing leaks from one tenant to the next, and a trap or
+//! a dropped call poisons nothing but itself. Dropping a visit ends it; its crossing is noted in the call either way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encaje_core::time::now_us;
+use encaje_core::trace::{Crossing, PluginKind};
+use encaje_core::{Call, Problem, ProblemKind};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use wasmtime::component::ResourceAny;
+use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
+
+use crate::limits;
+use crate::meter::Meter;
+use crate::plugin::Plugin;
+use crate::state::State;
+
+/// The generated bindings of one kind.
+pub(crate) trait Bindings: Sized + Send {
+    /// Their linked form.
+    type Pre: Send + Sync;
+
+    /// Makes an instance.
+    fn instantiate(
+        pre: &Self::Pre,
+        store: &mut Store<State>,
+    ) -> impl Future<Output = wasmtime::Result<Self>> + Send;
+}
+
+/// One visit to one instance.
+pub(crate) struct Visit<B> {
+    store: Store<State>,
+    bindings: Arc<B>,
+    record: Record,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The trap that the epoch callback raises.
+#[derive(Debug, thiserror::Error)]
+#[error("the CPU time of the call is used up")]
+struct CpuExhausted;
+
+impl<B: Bindings> Visit<B> {
+    pub(crate) async fn begin(
+        plugin: &Plugin,
+        call: &Call,
+        pre: &B::Pre,
+        function: &'static str,
+        wall: Duration,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Self, Problem> {
+        let deadline = Instant::now() + wall;
+        let meter = Meter::new(plugin.limits.cpu);
+        let record = Record::begin(plugin, call, function, Arc::clone(&meter));
+        let state =
+            State::new(Arc::clone(plugin.shared()), call.clone(), deadline, Arc::clone(&meter), plugin.limits.memory);
+        let mut store = Store::new(plugin.runtime().engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(plugin.limits.boundary);
+        store.set_max_component_handles(limits::HANDLES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(on_epoch);
+        let made = meter.metered(B::instantiate(pre, &mut store)).await;
+        let mut record = record;
+        let bindings = made.map_err(|error| record.failed(trapped(&store, &error)))?;
+        Ok(Self { store, bindings: Arc::new(bindings), record, _permit: permit })
+    }
+
+    /// One call across the boundary.
+    pub(crate) async fn call<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Store<State>, &B) -> wasmtime::Result<T> ,
+    ) -> Result<T, Problem> {
+        self.record.calls += 1;
+        let deadline = self.store.data().deadline;
+        let meter = Arc::clone(&self.store.data().meter);
+        let bindings = Arc::clone(&self.bindings);
+        let done = timeout_at(deadline, meter.metered(work(&mut self.store, &bindings))).await;
+        self.record.peak_memory = self.store.data().memory.peak();
+        match done {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.record.failed(trapped(&self.store, &error))),
+            Err(_) => Err(self.record.failed(timed_out(&self.record.plugin))),
+        }
+    }
+
+    /// Notes a problem that the guest returned.
+    pub(crate) fn returned(&mut self, problem: Problem) -> Problem {
+        self.record.failed(problem)
+    }
+
+    /// Drops a guest's resource in the guest. It is thrown away with the instance in any case.
+    pub(crate) async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), Problem> {
+        self.call(async |store, _| resource.resource_drop_async(store).await).await
+    }
+}
+
+/// Every millisecond of a guest's run: a look at its account, and a chance for others.
+fn on_epoch(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    if store.data().meter.exhausted() {
+        return Err(wasmtime::Error::new(CpuExhausted));
+    }
+    Ok(UpdateDeadline::Yield(1))
+}
+
+fn timed_out(plugin: &str) -> Problem {
+    Problem::new(ProblemKind::Timeout, format!("The plugin `{plugin}` did not answer in time."))
+}
+
+/// What a guest's end means to the caller.
+fn trapped(store: &Store<State>, error: &wasmtime::Error) -> Problem {
+    let state = store.data();
+    let plugin = &state.shared.name;
+    let detail = format!("{error:#}");
+    if error.is::<CpuExhausted>() {
+        return Problem::new(ProblemKind::Timeout, format!("The plugin `{plugin}` used up the CPU time of the call."))
+            .with_code("plugin_cpu_exhausted")
+            .with_detail(detail);
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return Problem::new(ProblemKind::Overloaded, "The server has no room for one more plugin instance.")
+            .with_retry_after(Duration::from_secs(1))
+            .with_detail(detail);
+    }
+    let (code, what) = match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => ("plugin_stack_overflow", "ran out of stack"),
+        _ if state.memory.refused => ("plugin_memory_exhausted", "ran out of memory"),
+        Some(_) => ("plugin_trapped", "crashed"),
+        None => ("plugin_fault", "broke the rules of its sandbox"),
+    };
+    Problem::new(ProblemKind::Internal, format!("The plugin `{plugin}` {what}.")).with_code(code).with_detail(detail)
+}
+
+/// The crossing of one visit, noted in the call when the visit ends.
+struct Record {
+    call: Call,
+    plugin: String,
+    kind: PluginKind,
+    function: &'static str,
+    start_us: u64,
+    meter: Arc<Meter>,
+    peak_memory: u64,
+    calls: u32,
+    failure: Option<ProblemKind>,
+}
+
+impl Record {
+    fn begin(plugin: &Plugin, call: &Call, function: &'static str, meter: Arc<Meter>) -> Self {
+        Self {
+            call: call.clone(),
+            plugin: plugin.name().to_owned(),
+            kind: plugin.kind,
+            function,
+            start_us: now_us(),
+            meter,
+            peak_memory: 0,
+            calls: 0,
+            failure: None,
+        }
+    }
+
+    fn failed(&mut self, problem: Problem) -> Problem {
+        self.failure = Some(problem.kind.clone());
+        problem
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let wall = u64::try_from(self.meter.age().as_micros()).unwrap_or(u64::MAX);
+        self.call.crossed(Crossing {
+            plugin: std::mem::take(&mut self.plugin),
+            kind: self.kind,
+            function: self.function,
+            start_us: self.start_us,
+            end_us: self.start_us.saturating_add(wall),
+            cpu: self.meter.used(),
+            peak_memory: self.peak_memory,
+            instance_age: Duration::ZERO,
+            calls: self.calls,
+            failure: self.failure.take(),
+        });
+    }
+}
