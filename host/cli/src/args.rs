@@ -1,0 +1,209 @@
+//! What the command line may say. Each option's help is its documentation.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// An LLM server whose every changeable part is a sandboxed WebAssembly component.
+#[derive(Debug, Parser)]
+#[command(name = "encaje", version, about)]
+pub struct Args {
+    /// What every command understands.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do; `serve` when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Common {
+    /// The registry.
+    #[arg(long, global = true, value_name = "FILE", env = "ENCAJE_REGISTRY", default_value = "registry.toml")]
+    pub registry: PathBuf,
+    /// Folder for downloads and builds [default: ~/.cache/encaje].
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub home: Option<PathBuf>,
+    /// Folder for databases and the spool.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Builds what the registry names, fetches the models, and serves.
+    Serve(Serve),
+    /// Shows what the registry on disk would change in the running server.
+    Plan,
+    /// Makes the running server take over the registry on disk, and says how that went.
+    Apply,
+    /// Reads recorded calls.
+    #[command(subcommand)]
+    Trace(Trace),
+    /// Builds and looks into plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+    /// Lists and fetches local models.
+    #[command(subcommand)]
+    Model(Model),
+    /// Talks to a model of a running server.
+    Chat(Chat),
+    /// Measures a running server.
+    Bench(Bench),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Serve(Serve::default())
+    }
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Serve {
+    /// Address and port to listen on.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Also compile plugins whose source changes while the server runs.
+    #[arg(long)]
+    pub dev: bool,
+    /// Do not watch the registry; `encaje apply` and SIGHUP still work.
+    #[arg(long)]
+    pub no_watch: bool,
+}
+
+/// What `trace` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Trace {
+    /// The last calls, newest first.
+    List {
+        /// Ask a running server instead of the store.
+        #[command(flatten)]
+        remote: Remote,
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+        /// From the page before.
+        #[arg(long)]
+        cursor: Option<String>,
+        /// Only of this model.
+        #[arg(long)]
+        model: Option<String>,
+        /// Only with this status: ok, error or cancelled.
+        #[arg(long)]
+        status: Option<String>,
+        /// Of this tenant, when read from the store.
+        #[arg(long, default_value = "default")]
+        tenant: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One call, whole: spans, messages, usage.
+    Show {
+        /// Its id, or the beginning of it.
+        id: String,
+        /// Ask a running server instead of the store.
+        #[command(flatten)]
+        remote: Remote,
+        /// Of this tenant, when read from the store.
+        #[arg(long, default_value = "default")]
+        tenant: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A running server.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Remote {
+    /// Address of a running server, such as http://127.0.0.1:8080.
+    #[arg(long)]
+    pub url: Option<String>,
+    /// API key for it.
+    #[arg(long, env = "ENCAJE_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+}
+
+/// What `plugin` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Plugin {
+    /// The plugins that the registry declares.
+    List,
+    /// Builds a plugin's folder to one component file.
+    Build {
+        /// The folder that holds `plugin.toml`.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// Where to put the file [default: NAME.wasm in the current folder].
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+    /// Shows a component's manifest, imports, exports, size and digest.
+    Inspect {
+        /// A component file.
+        file: PathBuf,
+    },
+}
+
+/// What `model` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Model {
+    /// The models that the registry declares, and which of them are here.
+    List,
+    /// Fetches models; all of them when none is named.
+    Pull {
+        /// Their names in the registry.
+        names: Vec<String>,
+    },
+}
+
+/// Options of `chat`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Chat {
+    /// The model.
+    #[arg(default_value = "smollm2-135m-instruct")]
+    pub model: String,
+    /// Address of the running server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// API key for it.
+    #[arg(long, env = "ENCAJE_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// A system prompt.
+    #[arg(long)]
+    pub system: Option<String>,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Bench {
+    /// Address of the running server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub url: String,
+    /// The model to ask.
+    #[arg(long, default_value = "stub")]
+    pub model: String,
+    /// API key for it.
+    #[arg(long, env = "ENCAJE_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Connections at once.
+    #[arg(long, default_value_t = 16)]
+    pub connections: usize,
+    /// How long, in seconds.
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// Open loop: so many requests a second, sent whether or not earlier ones were answered.
+    #[arg(long)]
+    pub rate: Option<u32>,
+    /// Ask for streamed answers.
+    #[arg(long)]
+    pub stream: bool,
+    /// Another path to compare with, asked with GET in the same run, such as /health.
+    #[arg(long)]
+    pub baseline: Option<String>,
+}

@@ -1,0 +1,115 @@
+//! `plugin list`, `build` and `inspect`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use encaje_registry::{Digest, Lock, Manifest, format_size};
+use encaje_supply::build::component;
+use encaje_supply::{EncajeHome, Progress, Quiet, TerminalProgress};
+
+use super::table;
+use crate::args::{Common, Plugin as What};
+use crate::artifacts::{self, Component};
+use crate::config::Config;
+
+pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
+    let common = common.clone();
+    // Compiling and hashing block.
+    tokio::task::spawn_blocking(move || match what {
+        What::List => list(&common),
+        What::Build { folder, output } => build(&common, &folder, output.as_deref()),
+        What::Inspect { file } => inspect(&file),
+    })
+    .await?
+}
+
+fn list(common: &Common) -> Result<()> {
+    let config = Config::load(common, None)?;
+    let mut rows = table(&["PLUGIN", "KIND", "NAME", "VERSION", "SIZE", "DIGEST", "ALLOW"]);
+    let quiet: Arc<dyn Progress> = Arc::new(Quiet);
+    for plugin in &config.registry.plugins {
+        let found = artifacts::component_of(&config.home, &config.folder, plugin, &Lock::default(), quiet.as_ref());
+        let (name, version, size, digest) = match &found {
+            Ok(Component { wasm, digest, manifest }) => (
+                manifest.name.clone(),
+                manifest.version.clone(),
+                format_size(u64::try_from(wasm.len())?),
+                digest.to_string().chars().take(12).collect(),
+            ),
+            Err(error) => (format!("{error:#}"), String::new(), String::new(), String::new()),
+        };
+        let kind = plugin.kind.as_str().to_owned();
+        rows.add_row(vec![plugin.name.clone(), kind, name, version, size, digest, plugin.allow.to_toml()]);
+    }
+    println!("{rows}");
+    Ok(())
+}
+
+fn build(common: &Common, folder: &Path, output: Option<&Path>) -> Result<()> {
+    let home = match &common.home {
+        Some(home) => EncajeHome::at(home.clone())?,
+        None => EncajeHome::from_environment()?,
+    };
+    let folder = std::path::absolute(folder)?;
+    let built = artifacts::build(&home, &folder, &TerminalProgress::new())?;
+    let file = match output {
+        Some(file) => file.to_owned(),
+        None => Path::new(&format!("{}.wasm", built.manifest.name)).to_owned(),
+    };
+    std::fs::write(&file, &built.wasm).with_context(|| format!("`{}` cannot be written", file.display()))?;
+    println!("{}", file.display());
+    describe(&built.wasm, Some(&built.manifest))
+}
+
+fn inspect(file: &Path) -> Result<()> {
+    let wasm = component::read_file(file)?;
+    let manifest = match component::read_manifest(&wasm)? {
+        Some(text) => {
+            let origin = format!("{} (manifest)", file.display());
+            let manifest = Manifest::parse(&text, &origin)
+                .map_err(|wrong| anyhow::anyhow!("{}", encaje_registry::render(&wrong)))?;
+            Some(manifest)
+        }
+        None => None,
+    };
+    describe(&wasm, manifest.as_ref())
+}
+
+fn describe(wasm: &[u8], manifest: Option<&Manifest>) -> Result<()> {
+    println!("size      {}", format_size(u64::try_from(wasm.len())?));
+    println!("sha256    {}", Digest::of(wasm));
+    match manifest {
+        Some(manifest) => {
+            println!("plugin    {} {} ({})", manifest.name, manifest.version, manifest.kind.as_str());
+            println!("publisher {}, licence {}", manifest.publisher, manifest.license);
+            println!("about     {}", manifest.description);
+            println!("requires  {}", requires(manifest));
+        }
+        None => println!("plugin    no manifest: it was not made by `encaje plugin build`"),
+    }
+    let outside = component::inspect(wasm)?;
+    for (what, items) in [("imports", &outside.imports), ("exports", &outside.exports)] {
+        println!("{what}");
+        for item in items {
+            println!("  {}", item.name);
+        }
+    }
+    Ok(())
+}
+
+fn requires(manifest: &Manifest) -> String {
+    let requires = &manifest.requires;
+    let named = [
+        ("inference", requires.inference.is_some()),
+        ("sql", requires.sql.is_some()),
+        ("kv", requires.kv),
+        ("metrics", requires.metrics),
+        ("http", requires.http.is_some()),
+        ("secrets", requires.secrets.is_some()),
+        ("models", requires.models.is_some()),
+        ("vectors", requires.vectors.is_some()),
+    ];
+    let names: Vec<&str> = named.iter().filter(|(_, needed)| *needed).map(|(name, _)| *name).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,67 @@
+//! Registry, settings and folders, found and checked; every subcommand starts here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use encaje_registry::{Environment, Flags, Registry, Settings, render};
+use encaje_supply::EncajeHome;
+
+use crate::args::Common;
+
+/// What the operator wrote, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the registry lies.
+    pub path: PathBuf,
+    /// Relative paths of the registry start here.
+    pub folder: PathBuf,
+    /// The registry.
+    pub registry: Registry,
+    /// Its settings, with those of the command line and the environment.
+    pub settings: Settings,
+    /// Downloads and builds.
+    pub home: EncajeHome,
+}
+
+impl Config {
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// All that is wrong with the registry, rendered; settings that are no good.
+    pub fn load(common: &Common, listen: Option<std::net::SocketAddr>) -> Result<Self> {
+        let path = std::path::absolute(&common.registry)
+            .with_context(|| format!("the registry's path `{}` is no path", common.registry.display()))?;
+        let registry = load_registry(&path)?;
+        let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        let environment = Environment::of_process();
+        for unknown in environment.unknown() {
+            tracing::warn!("{unknown}");
+        }
+        let flags =
+            Flags { home: common.home.clone(), data: common.data.clone(), listen, ..Flags::default() };
+        let settings = Settings::resolve(&flags, &environment, &registry, &folder).map_err(|errors| {
+            anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+        })?;
+        registry.refuse_open_listen(settings.listen.value).map_err(|refused| anyhow!("{refused}"))?;
+        let home = EncajeHome::at(settings.home.value.clone())?;
+        Ok(Self { path, folder, registry, settings, home })
+    }
+}
+
+/// Reads a registry's file; warnings go to the log.
+///
+/// # Errors
+/// All that is wrong with it, rendered.
+pub fn load_registry(path: &Path) -> Result<Registry> {
+    if !path.exists() {
+        bail!(
+            "there is no registry at `{}`: run this in a folder that has a `registry.toml`, or name one with --registry",
+            path.display()
+        );
+    }
+    let registry = Registry::load(path).map_err(|wrong| anyhow!("{}", render(&wrong)))?;
+    for warning in &registry.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(registry)
+}

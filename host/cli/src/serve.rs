@@ -1,0 +1,130 @@
+//! The server's life: bring in what the registry names, serve, take over edits, drain and end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use encaje_capabilities::spool::FileSpool;
+use encaje_core::generation::Current;
+use encaje_core::ledger::{Ledger, WhenDown};
+use encaje_core::server::Server;
+use encaje_http::EdgeConfig;
+use encaje_registry::WhenStorageFails;
+use encaje_supply::TerminalProgress;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::args::{Common, Serve};
+use crate::artifacts::Compile;
+use crate::compose::Composer;
+use crate::config::Config;
+use crate::reload::{self, Reloader};
+
+/// Bytes that the spool may have: at 2 kB a call, half a million calls.
+const SPOOL_BYTES: u64 = 1 << 30;
+
+/// Wishes that wait for the reloader; more would say the same.
+const WISHES: usize = 8;
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub async fn run(common: &Common, options: &Serve) -> Result<()> {
+    let config = Config::load(common, options.listen)?;
+    let progress = Arc::new(TerminalProgress::new());
+    let mut composer = Composer::new(&config, progress)?;
+    let composed = composer.compose(&config, Compile::Allowed).await?;
+    for line in &composed.migrated {
+        tracing::info!("{line}");
+    }
+    let current = Arc::new(Current::new(composer.serves(composed)));
+    let data = config.settings.data.value.clone();
+    let spool = Arc::new(FileSpool::open(&data.join("spool"), SPOOL_BYTES)?);
+    let when_down = match config.settings.when_storage_fails.value {
+        WhenStorageFails::Spool => WhenDown::Spool,
+        WhenStorageFails::Refuse => WhenDown::Refuse,
+    };
+    let ledger = Ledger::start(Arc::clone(&current), spool, when_down);
+    let server = Arc::new(Server::new(current, ledger));
+    let address = config.settings.listen.value;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another server running there? Choose another with --listen")
+    })?;
+    let address = listener.local_addr()?;
+    let edge = edge_config(&config)?;
+    greet(&config, address);
+
+    let (wishes, inbox) = mpsc::channel(WISHES);
+    let watcher = if options.no_watch { None } else { reload::watch(&config.path, wishes.clone()).ok() };
+    // Sources of plugins lie in many folders; with `--dev` they are looked at in turn.
+    let poll = !options.no_watch && (watcher.is_none() || options.dev);
+    let signals = tokio::spawn(reload::listen_for_signals(wishes, poll));
+    let compile = if options.dev { Compile::Allowed } else { Compile::Never };
+    let reloader = Reloader::new(common.clone(), Arc::clone(&server), composer, config, compile);
+    let reloading = tokio::spawn(reloader.run(inbox));
+
+    let router = encaje_http::router(Arc::clone(&server), edge.clone());
+    encaje_http::serve(listener, router, edge, stop_signal()).await?;
+    tracing::info!("draining");
+    drop(watcher);
+    signals.abort();
+    server.drain().await;
+    let composer = reloading.await.context("the reloader ended badly")?;
+    composer.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn edge_config(config: &Config) -> Result<EdgeConfig> {
+    let settings = &config.settings;
+    Ok(EdgeConfig {
+        body_bytes: usize::try_from(settings.max_body.value)?,
+        connections: usize::try_from(settings.max_in_flight.value)?,
+        call_time: settings.timeout.value,
+        drain_time: settings.drain.value,
+        ..EdgeConfig::default()
+    })
+}
+
+/// The address, and a line to paste.
+fn greet(config: &Config, address: std::net::SocketAddr) {
+    let model = config.registry.core_routes().exact().map(|route| route.pattern.clone()).min_by_key(|name| {
+        // A model of this machine that chats makes the better first impression.
+        let gguf = config.registry.models.get(name).is_some_and(|model| {
+            model.format == encaje_registry::ModelFormat::Gguf
+        });
+        (!gguf, name.clone())
+    });
+    println!("encaje serves on http://{address}");
+    if let Some(model) = model {
+        println!(
+            "try:\n  curl -N {address}/v1/chat/completions -H 'content-type: application/json' -d \
+             '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Write one \
+             sentence about the sea.\"}}]}}'"
+        );
+    }
+}
+
+/// Ready at the first `SIGINT` or `SIGTERM`; a second one ends the process at once.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("signals cannot be caught; the server stops only when it is killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::warn!("stopped at once; what was running is lost");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        std::process::exit(130);
+    });
+}
