@@ -1,5 +1,5 @@
 //! What a guest can be granted, as plain Rust without Wasm: [`sql`], [`kv`], and beside them what the server itself keeps
-//! in files: the [`spool`] of batches that wait for a storage, and [`download`]s of models.
+//! in files: the [`spool`] of batches that wait for a storage, and [`download()`]s of models.
 //!
 //! This is the one crate that knows a database engine and an HTTP client. It knows no Wasm, no plugin and no grant:
 //! `encaje-runtime` decides who may call what and converts the types.

@@ -100,9 +100,13 @@ pub const SYNC_RETRY: Duration = Duration::from_millis(100);
 /// anew costs its writer one sync, so it should be rare.
 pub const CHECKPOINT_PAGES: u32 = 4_096;
 
-/// Pages at which writers are made to wait until the log has been copied, 128 MiB: a log that never ends fills the disk
-/// and slows every reader.
+/// Pages at which the writer is made to wait until the rest of the log has been copied, 128 MiB: a log that never ends
+/// fills the disk and slows every reader.
 pub const WAL_PAGES: u32 = 32_768;
+
+/// Pages at which each transaction first waits for a copy, 256 MiB: writes that come faster than the disk takes them a
+/// second time, or a reader that holds the log, slow the writer down then.
+pub const WAL_FULL_PAGES: u32 = 65_536;
 
 /// How long a blocking checkpoint waits for readers that still need the log: writers wait as long.
 pub const CHECKPOINT_WAIT: Duration = Duration::from_millis(100);

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+pub use clap::Parser;
+use clap::Subcommand;
 
 /// An LLM server whose every changeable part is a sandboxed WebAssembly component.
 #[derive(Debug, Parser)]
@@ -21,7 +22,13 @@ pub struct Args {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Common {
     /// The registry.
-    #[arg(long, global = true, value_name = "FILE", env = "ENCAJE_REGISTRY", default_value = "registry.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "ENCAJE_REGISTRY",
+        default_value = "registry.toml"
+    )]
     pub registry: PathBuf,
     /// Folder for downloads and builds [default: ~/.cache/encaje].
     #[arg(long, global = true, value_name = "FOLDER")]

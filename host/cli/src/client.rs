@@ -31,7 +31,10 @@ impl Address {
         if authority.is_empty() || authority.contains(['/', '@', ' ', '?', '#']) {
             bail!("`{url}` is no address of a running server: write http://HOST:PORT");
         }
-        Ok(Self { authority: authority.to_owned(), key })
+        Ok(Self {
+            authority: authority.to_owned(),
+            key,
+        })
     }
 }
 
@@ -43,15 +46,24 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(address: &Address) -> Result<Self> {
-        let target =
-            if address.authority.contains(':') { address.authority.clone() } else { format!("{}:80", address.authority) };
-        let stream = TcpStream::connect(&target)
-            .await
-            .with_context(|| format!("no server answers at http://{}: start one with `encaje serve`", address.authority))?;
+        let target = if address.authority.contains(':') {
+            address.authority.clone()
+        } else {
+            format!("{}:80", address.authority)
+        };
+        let stream = TcpStream::connect(&target).await.with_context(|| {
+            format!(
+                "no server answers at http://{}: start one with `encaje serve`",
+                address.authority
+            )
+        })?;
         stream.set_nodelay(true)?;
         let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self { address: address.clone(), sender })
+        Ok(Self {
+            address: address.clone(),
+            sender,
+        })
     }
 
     /// Sends one request; the answer's body comes as it is read.
@@ -79,7 +91,11 @@ impl Connection {
 pub(crate) async fn whole(response: Response<Incoming>) -> Result<Bytes> {
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_BYTES);
-    let body = body.collect().await.map_err(|error| anyhow::anyhow!("{error}"))?.to_bytes();
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}"))?
+        .to_bytes();
     if !status.is_success() {
         bail!("{}", said(status, &body));
     }
@@ -89,6 +105,12 @@ pub(crate) async fn whole(response: Response<Incoming>) -> Result<Bytes> {
 /// What the server's error object says.
 fn said(status: hyper::StatusCode, body: &[u8]) -> String {
     let object: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let message = object.as_ref().and_then(|object| object.pointer("/error/message")).and_then(|text| text.as_str());
-    format!("the server answers {status}: {}", message.unwrap_or("(no reason given)"))
+    let message = object
+        .as_ref()
+        .and_then(|object| object.pointer("/error/message"))
+        .and_then(|text| text.as_str());
+    format!(
+        "the server answers {status}: {}",
+        message.unwrap_or("(no reason given)")
+    )
 }

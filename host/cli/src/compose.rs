@@ -91,9 +91,15 @@ impl Composer {
     /// Whatever keeps it from being whole; what runs is untouched then.
     pub async fn compose(&mut self, config: &Config, compile: Compile) -> Result<Composed> {
         let registry = &config.registry;
-        let unsupported = registry.unsupported();
-        if !unsupported.is_empty() {
-            bail!("{}", render(&unsupported));
+        let (refused, warned): (Vec<_>, Vec<_>) = registry
+            .unsupported()
+            .into_iter()
+            .partition(encaje_registry::Diagnostic::is_error);
+        if !refused.is_empty() {
+            bail!("{}", render(&refused));
+        }
+        for warning in &warned {
+            tracing::warn!("{warning}");
         }
         let lock_path = config.path.with_extension("lock");
         let lock = if lock_path.exists() {
@@ -101,19 +107,23 @@ impl Composer {
         } else {
             Lock::default()
         };
-        lock.check_models(registry).map_err(|wrong| {
-            anyhow!(wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        })?;
+        lock.check_models(registry)
+            .map_err(|wrong| anyhow!(wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         let mut components = BTreeMap::new();
         for plugin in &registry.plugins {
-            components.insert(plugin.name.clone(), self.component(config, plugin, &lock, compile).await?);
+            components.insert(
+                plugin.name.clone(),
+                self.component(config, plugin, &lock, compile).await?,
+            );
         }
         self.replace_models(config).await?;
         let data = config.settings.data.value.clone();
         let databases = self.open_databases(&data, registry).await?;
         let mut loaded = BTreeMap::new();
         for plugin in &registry.plugins {
-            let Some(component) = components.remove(&plugin.name) else { continue };
+            let Some(component) = components.remove(&plugin.name) else {
+                continue;
+            };
             let one = self.load(config, plugin, component, &databases, &data).await?;
             loaded.insert(plugin.name.clone(), one);
         }
@@ -121,9 +131,17 @@ impl Composer {
         pin(config, &lock, &lock_path, &loaded)?;
         let changed = loaded.len() != self.loaded.len()
             || loaded.iter().any(|(name, one)| {
-                self.loaded.get(name).is_none_or(|running| running.depends_on != one.depends_on)
+                self.loaded
+                    .get(name)
+                    .is_none_or(|running| running.depends_on != one.depends_on)
             });
-        Ok(Composed { generation, migrated, changed, databases, loaded })
+        Ok(Composed {
+            generation,
+            migrated,
+            changed,
+            databases,
+            loaded,
+        })
     }
 
     /// Remembers what serves now, so that the next generation shares what has not changed.
@@ -159,7 +177,9 @@ impl Composer {
 
     /// What serves already under this name from the same folder: a change of the registry compiles nothing.
     fn built_before(&self, config: &Config, plugin: &Plugin) -> Result<Option<Component>> {
-        let Some(loaded) = self.loaded.get(&plugin.name) else { return Ok(None) };
+        let Some(loaded) = self.loaded.get(&plugin.name) else {
+            return Ok(None);
+        };
         let same_source = loaded.depends_on.starts_with(&source_line(config, plugin));
         if !same_source {
             return Ok(None);
@@ -168,7 +188,11 @@ impl Composer {
             .with_context(|| format!("the plugin `{}` carries no manifest", plugin.name))?;
         let manifest = encaje_registry::Manifest::parse(&text, "the loaded plugin's manifest")
             .map_err(|wrong| anyhow!("{}", render(&wrong)))?;
-        Ok(Some(Component { wasm: loaded.wasm.to_vec(), digest: Digest::of(&loaded.wasm), manifest }))
+        Ok(Some(Component {
+            wasm: loaded.wasm.to_vec(),
+            digest: Digest::of(&loaded.wasm),
+            manifest,
+        }))
     }
 
     async fn replace_models(&self, config: &Config) -> Result<()> {
@@ -185,7 +209,12 @@ impl Composer {
                 waiting: usize::try_from(model.queue).unwrap_or(usize::MAX),
                 ..ModelLimits::default()
             };
-            Some(ModelSpec { id: model.name.clone(), format, path, limits })
+            Some(ModelSpec {
+                id: model.name.clone(),
+                format,
+                path,
+                limits,
+            })
         });
         self.models.replace(specs.collect());
         Ok(())
@@ -195,7 +224,14 @@ impl Composer {
         let sources: Vec<_> = registry
             .databases
             .iter()
-            .map(|(name, database)| (name.clone(), SqliteSource { file: database.sqlite.clone().into() }))
+            .map(|(name, database)| {
+                (
+                    name.clone(),
+                    SqliteSource {
+                        file: database.sqlite.clone().into(),
+                    },
+                )
+            })
             .collect();
         let (running, data) = (self.databases.clone(), data.to_owned());
         Ok(spawn_blocking(move || running.reopen(&data, sources)).await??)
@@ -217,7 +253,10 @@ impl Composer {
             tracing::warn!("{warning}");
         }
         if resolved.instance == Instance::Warm {
-            bail!("the plugin `{}` asks for warm instances, which this version does not keep: use per-call", plugin.name);
+            bail!(
+                "the plugin `{}` asks for warm instances, which this version does not keep: use per-call",
+                plugin.name
+            );
         }
         let depends_on = format!(
             "{}\n{}\n{:?}\n{:?}\n{:?}\n{:?}",
@@ -228,7 +267,11 @@ impl Composer {
             plugin.limits,
             config.registry.databases,
         );
-        if let Some(same) = self.loaded.get(&plugin.name).filter(|loaded| loaded.depends_on == depends_on) {
+        if let Some(same) = self
+            .loaded
+            .get(&plugin.name)
+            .filter(|loaded| loaded.depends_on == depends_on)
+        {
             return Ok(same.clone());
         }
         let wasm: Arc<[u8]> = component.wasm.into();
@@ -241,7 +284,9 @@ impl Composer {
         let grants = &resolved.grants;
         let mut sql = BTreeMap::new();
         for name in &grants.sql {
-            let database = databases.get(name).with_context(|| format!("there is no database `{name}`"))?;
+            let database = databases
+                .get(name)
+                .with_context(|| format!("there is no database `{name}`"))?;
             sql.insert(name.clone(), database.clone());
         }
         if grants.kv && self.kv.is_none() {
@@ -249,7 +294,10 @@ impl Composer {
         }
         let inference: Arc<dyn Inference> = Arc::clone(&self.models) as Arc<dyn Inference>;
         let metrics = grants.metrics.iter().map(|metric| {
-            let spec = MetricSpec { histogram: metric.kind == MetricKind::Histogram, labels: metric.labels.clone() };
+            let spec = MetricSpec {
+                histogram: metric.kind == MetricKind::Histogram,
+                labels: metric.labels.clone(),
+            };
             (metric.name.clone(), spec)
         });
         Ok(Capabilities {
@@ -279,12 +327,17 @@ impl Composer {
         let started = std::time::Instant::now();
         let failed = || format!("the plugin `{}` cannot be started", plugin.name);
         let kind = plugin.kind;
-        let loaded =
-            spawn_blocking(move || encaje_runtime::Plugin::load(&runtime, spec)).await?.with_context(failed)?;
+        let loaded = spawn_blocking(move || encaje_runtime::Plugin::load(&runtime, spec))
+            .await?
+            .with_context(failed)?;
         let port = match kind {
             PluginKind::Provider => Port::Provider(Arc::new(ProviderPlugin::start(loaded).await.with_context(failed)?)),
             PluginKind::Storage => Port::Storage(Arc::new(StoragePlugin::start(loaded).await.with_context(failed)?)),
-            other => bail!("the plugin `{}` is of kind `{}`, which this version does not run", plugin.name, other.as_str()),
+            other => bail!(
+                "the plugin `{}` is of kind `{}`, which this version does not run",
+                plugin.name,
+                other.as_str()
+            ),
         };
         tracing::info!(plugin = %plugin.name, ms = started.elapsed().as_millis(), "plugin ready");
         Ok(port)
@@ -326,14 +379,21 @@ impl Composer {
 /// As [`Composer::compose`], for that plugin.
 pub async fn storage_alone(config: &Config, progress: Arc<dyn Progress>) -> Result<SharedStorage> {
     let mut composer = Composer::new(config, progress)?;
-    let plugin = config.registry.storage().context("the registry declares no storage plugin")?;
+    let plugin = config
+        .registry
+        .storage()
+        .context("the registry declares no storage plugin")?;
     let lock = Lock::default();
     let component = composer.component(config, plugin, &lock, Compile::Allowed).await?;
     let data = config.settings.data.value.clone();
     let databases = composer.open_databases(&data, &config.registry).await?;
     let loaded = composer.load(config, plugin, component, &databases, &data).await?;
     match loaded.port {
-        Port::Storage(storage) => Ok(storage),
+        Port::Storage(storage) => {
+            // A store that no server has used yet reads as empty.
+            storage.migrate(&Call::of_server(MIGRATE), &schema::tables()).await?;
+            Ok(storage)
+        }
         Port::Provider(_) => bail!("the plugin `{}` is no storage", plugin.name),
     }
 }
@@ -356,9 +416,14 @@ fn limits(plugin: &Plugin) -> Result<PluginLimits> {
 
 /// Brings `registry.lock` up to date with what was found.
 fn pin(config: &Config, lock: &Lock, path: &Path, loaded: &BTreeMap<String, Loaded>) -> Result<()> {
-    let found = loaded.iter().map(|(name, one)| (name.clone(), Digest::of(&one.wasm))).collect();
+    let found = loaded
+        .iter()
+        .map(|(name, one)| (name.clone(), Digest::of(&one.wasm)))
+        .collect();
     let pins = lock.updated(&config.registry, &found);
-    if pins.changed && let Err(error) = pins.lock.save(path) {
+    if pins.changed
+        && let Err(error) = pins.lock.save(path)
+    {
         tracing::warn!(%error, "registry.lock cannot be written; nothing is pinned");
     }
     Ok(())

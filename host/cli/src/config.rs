@@ -15,6 +15,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Relative paths of the registry start here.
     pub folder: PathBuf,
+    /// The registry's text.
+    pub text: String,
     /// The registry.
     pub registry: Registry,
     /// Its settings, with those of the command line and the environment.
@@ -31,20 +33,32 @@ impl Config {
     pub fn load(common: &Common, listen: Option<std::net::SocketAddr>) -> Result<Self> {
         let path = std::path::absolute(&common.registry)
             .with_context(|| format!("the registry's path `{}` is no path", common.registry.display()))?;
-        let registry = load_registry(&path)?;
+        let (text, registry) = read_registry(&path)?;
         let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         let environment = Environment::of_process();
         for unknown in environment.unknown() {
             tracing::warn!("{unknown}");
         }
-        let flags =
-            Flags { home: common.home.clone(), data: common.data.clone(), listen, ..Flags::default() };
-        let settings = Settings::resolve(&flags, &environment, &registry, &folder).map_err(|errors| {
-            anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        })?;
-        registry.refuse_open_listen(settings.listen.value).map_err(|refused| anyhow!("{refused}"))?;
+        let flags = Flags {
+            home: common.home.clone(),
+            data: common.data.clone(),
+            listen,
+            ..Flags::default()
+        };
+        let settings = Settings::resolve(&flags, &environment, &registry, &folder)
+            .map_err(|errors| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+        registry
+            .refuse_open_listen(settings.listen.value)
+            .map_err(|refused| anyhow!("{refused}"))?;
         let home = EncajeHome::at(settings.home.value.clone())?;
-        Ok(Self { path, folder, registry, settings, home })
+        Ok(Self {
+            path,
+            folder,
+            text,
+            registry,
+            settings,
+            home,
+        })
     }
 }
 
@@ -53,15 +67,22 @@ impl Config {
 /// # Errors
 /// All that is wrong with it, rendered.
 pub fn load_registry(path: &Path) -> Result<Registry> {
+    read_registry(path).map(|(_, registry)| registry)
+}
+
+/// The text and what it says, read once, so that both are the same.
+fn read_registry(path: &Path) -> Result<(String, Registry)> {
     if !path.exists() {
         bail!(
             "there is no registry at `{}`: run this in a folder that has a `registry.toml`, or name one with --registry",
             path.display()
         );
     }
-    let registry = Registry::load(path).map_err(|wrong| anyhow!("{}", render(&wrong)))?;
+    let text = Registry::read_text(path).map_err(|wrong| anyhow!("{}", render(&wrong)))?;
+    let registry =
+        Registry::parse(&text, &path.display().to_string()).map_err(|wrong| anyhow!("{}", render(&wrong)))?;
     for warning in &registry.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(registry)
+    Ok((text, registry))
 }

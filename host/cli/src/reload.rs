@@ -29,6 +29,7 @@ pub struct Reloader {
     server: Arc<Server>,
     composer: Composer,
     config: Config,
+    /// The text that was tried last, taken over or not.
     text: String,
     compile: Compile,
     attempt: u64,
@@ -38,13 +39,24 @@ pub struct Reloader {
 impl Reloader {
     /// Starts with the configuration that serves.
     pub fn new(common: Common, server: Arc<Server>, composer: Composer, config: Config, compile: Compile) -> Self {
-        let text = std::fs::read_to_string(&config.path).unwrap_or_default();
-        Self { common, server, composer, config, text, compile, attempt: 0, generation: 1 }
+        let text = config.text.clone();
+        Self {
+            common,
+            server,
+            composer,
+            config,
+            text,
+            compile,
+            attempt: 0,
+            generation: 1,
+        }
     }
 
     /// Takes over whatever comes, until the channel closes.
     pub async fn run(mut self, mut wishes: mpsc::Receiver<Wish>) -> Composer {
         self.report(None);
+        // An edit between the reading of the registry and the first look of the watcher has no event of its own.
+        self.attend(Wish::Changed).await;
         while let Some(mut wish) = wishes.recv().await {
             tokio::time::sleep(SETTLE).await;
             while let Ok(another) = wishes.try_recv() {
@@ -67,17 +79,14 @@ impl Reloader {
         if wish == Wish::Changed && text == self.text && self.compile == Compile::Never {
             return;
         }
+        // The same text is not tried again until it is edited or asked for.
+        self.text = text;
         match self.take_over().await {
             Ok(()) => {
-                self.text = text;
                 self.attempt += 1;
                 self.report(None);
             }
-            Err(error) => {
-                // The same text is not tried again until it is edited or asked for.
-                self.text = text;
-                self.failed(&error);
-            }
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -106,23 +115,21 @@ impl Reloader {
     }
 
     fn failed(&mut self, error: &anyhow::Error) {
-        tracing::error!("the registry was not taken over; generation {} goes on\n{error:#}", self.generation);
+        tracing::error!(
+            "the registry was not taken over; generation {} goes on\n{error:#}",
+            self.generation
+        );
         self.attempt += 1;
         self.report(Some(format!("{error:#}")));
     }
 
     fn report(&self, error: Option<String>) {
-        let serving = Status::of_running(&self.config.settings.data.value).map(|status| status.registry);
-        let registry = match (&error, serving) {
-            (Some(_), Some(serving)) => serving,
-            _ => self.text.clone(),
-        };
         let status = Status {
             pid: std::process::id(),
             listen: self.config.settings.listen.value.to_string(),
             attempt: self.attempt,
             generation: self.generation,
-            registry,
+            registry: self.config.text.clone(),
             error,
         };
         if let Err(error) = status.write(&self.config.settings.data.value) {
@@ -145,7 +152,10 @@ pub enum Wish {
 /// # Errors
 /// A folder that cannot be watched.
 pub fn watch(path: &Path, wishes: mpsc::Sender<Wish>) -> Result<impl Watcher + use<>> {
-    let name = path.file_name().context("the registry's path names no file")?.to_owned();
+    let name = path
+        .file_name()
+        .context("the registry's path names no file")?
+        .to_owned();
     let folder = path.parent().context("the registry has no folder")?.to_owned();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let concerns = event.is_ok_and(|event| {

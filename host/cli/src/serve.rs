@@ -53,13 +53,16 @@ pub async fn run(common: &Common, options: &Serve) -> Result<()> {
     })?;
     let address = listener.local_addr()?;
     let edge = edge_config(&config)?;
-    greet(&config, address);
-
     let (wishes, inbox) = mpsc::channel(WISHES);
-    let watcher = if options.no_watch { None } else { reload::watch(&config.path, wishes.clone()).ok() };
+    let watcher = if options.no_watch {
+        None
+    } else {
+        reload::watch(&config.path, wishes.clone()).ok()
+    };
     // Sources of plugins lie in many folders; with `--dev` they are looked at in turn.
     let poll = !options.no_watch && (watcher.is_none() || options.dev);
     let signals = tokio::spawn(reload::listen_for_signals(wishes, poll));
+    greet(&config, address);
     let compile = if options.dev { Compile::Allowed } else { Compile::Never };
     let reloader = Reloader::new(common.clone(), Arc::clone(&server), composer, config, compile);
     let reloading = tokio::spawn(reloader.run(inbox));
@@ -89,13 +92,20 @@ fn edge_config(config: &Config) -> Result<EdgeConfig> {
 
 /// The address, and a line to paste.
 fn greet(config: &Config, address: std::net::SocketAddr) {
-    let model = config.registry.core_routes().exact().map(|route| route.pattern.clone()).min_by_key(|name| {
-        // A model of this machine that chats makes the better first impression.
-        let gguf = config.registry.models.get(name).is_some_and(|model| {
-            model.format == encaje_registry::ModelFormat::Gguf
+    let model = config
+        .registry
+        .core_routes()
+        .exact()
+        .map(|route| route.pattern.clone())
+        .min_by_key(|name| {
+            // A model of this machine that chats makes the better first impression.
+            let gguf = config
+                .registry
+                .models
+                .get(name)
+                .is_some_and(|model| model.format == encaje_registry::ModelFormat::Gguf);
+            (!gguf, name.clone())
         });
-        (!gguf, name.clone())
-    });
     println!("encaje serves on http://{address}");
     if let Some(model) = model {
         println!(

@@ -59,5 +59,9 @@ pub(crate) fn signal(pid: u32) -> Result<()> {
     let pid = libc::pid_t::try_from(pid)?;
     // SAFETY: `kill` takes two numbers and touches no memory of ours.
     let sent = unsafe { libc::kill(pid, libc::SIGHUP) };
-    if sent == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()).context("the server cannot be signalled") }
+    if sent == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error()).context("the server cannot be signalled")
+    }
 }

@@ -46,3 +46,9 @@ pub const MAX_RECORD_BYTES: usize = 4 << 20;
 /// Bytes of messages in one group commit: what one call across a plugin's boundary may carry, with room for the rows
 /// around them.
 pub const LEDGER_GROUP_BYTES: usize = 8 << 20;
+
+/// Message rows that the ledger keeps of one call; a longer conversation is remembered by its last ones, and says so.
+pub const MAX_RECORD_MESSAGES: usize = 1_000;
+
+/// Rows in one group commit, well under what a storage plugin takes at once.
+pub const LEDGER_GROUP_ROWS: usize = 2_048;

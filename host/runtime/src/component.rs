@@ -10,20 +10,30 @@ use wasmparser::{Encoding, Parser, Payload};
 pub(crate) fn check(wasm: &[u8]) -> Result<(), Problem> {
     if !wasm.starts_with(b"\0asm") {
         let elf = wasm.starts_with(b"\x7fELF");
-        let hint = if elf { " Precompiled code is never accepted." } else { "" };
+        let hint = if elf {
+            " Precompiled code is never accepted."
+        } else {
+            ""
+        };
         return Err(refused(format!("The file is not WebAssembly.{hint}")));
     }
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(wasm) {
         match payload.map_err(|error| refused("The file is not valid WebAssembly.").with_detail(error))? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(refused("The file is a core module, not a component: build it with `encaje plugin build`."));
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } if depth == 0 => {
+                return Err(refused(
+                    "The file is a core module, not a component: build it with `encaje plugin build`.",
+                ));
             }
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(imports) if depth == 1 => {
                 for import in imports {
-                    let import = import.map_err(|error| refused("The file's imports are malformed.").with_detail(error))?;
+                    let import =
+                        import.map_err(|error| refused("The file's imports are malformed.").with_detail(error))?;
                     check_import(import.name.0)?;
                 }
             }
@@ -41,7 +51,9 @@ fn check_import(name: &str) -> Result<(), Problem> {
     }
     let known = name.starts_with("wasi:") || name.starts_with("encaje:host/") || name.starts_with("encaje:common/");
     if !known {
-        return Err(refused(format!("The component imports `{name}`, which this host does not offer.")));
+        return Err(refused(format!(
+            "The component imports `{name}`, which this host does not offer."
+        )));
     }
     let version = name.rsplit_once('@').map(|(_, version)| version);
     if name.starts_with("encaje:") && !version.is_some_and(|version| version.starts_with("0.1.")) {
@@ -76,9 +88,24 @@ mod tests {
 
     #[test]
     fn imports_that_are_not_linked_are_refused_in_words() {
-        assert!(check_import("wasi:http/types@0.2.3").unwrap_err().message.contains("one way out"));
-        assert!(check_import("acme:x/y@1.0.0").unwrap_err().message.contains("does not offer"));
-        assert!(check_import("encaje:host/log@0.2.0").unwrap_err().message.contains("serves 0.1"));
+        assert!(
+            check_import("wasi:http/types@0.2.3")
+                .unwrap_err()
+                .message
+                .contains("one way out")
+        );
+        assert!(
+            check_import("acme:x/y@1.0.0")
+                .unwrap_err()
+                .message
+                .contains("does not offer")
+        );
+        assert!(
+            check_import("encaje:host/log@0.2.0")
+                .unwrap_err()
+                .message
+                .contains("serves 0.1")
+        );
         assert_eq!(check_import("encaje:host/log@0.1.3"), Ok(()));
     }
 }

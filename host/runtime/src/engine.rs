@@ -41,7 +41,12 @@ impl Runtime {
         let (engine, pooled) = make_engine(allocation)?;
         let linker = host::linker(&engine).map_err(Problem::internal)?;
         let cache = cache::Cache::open(cache, &engine)?;
-        let inner = Arc::new(Inner { engine, linker, cache, pooled });
+        let inner = Arc::new(Inner {
+            engine,
+            linker,
+            cache,
+            pooled,
+        });
         start_ticker(&inner)?;
         Ok(Self(inner))
     }
@@ -62,7 +67,11 @@ impl Runtime {
     /// The compiled form of a component, from the cache where it is there.
     pub(crate) fn compile(&self, wasm: &[u8]) -> Result<wasmtime::component::Component, Problem> {
         if wasm.len() > limits::COMPONENT_BYTES {
-            let message = format!("The component has {} bytes, over the cap of {}.", wasm.len(), limits::COMPONENT_BYTES);
+            let message = format!(
+                "The component has {} bytes, over the cap of {}.",
+                wasm.len(),
+                limits::COMPONENT_BYTES
+            );
             return Err(Problem::new(ProblemKind::TooLarge, message));
         }
         component::check(wasm)?;
@@ -78,7 +87,9 @@ fn make_engine(allocation: Allocation) -> Result<(Engine, bool), Problem> {
             Err(error) => tracing::warn!(%error, "no room for a pool of instances; they are allocated on demand"),
         }
     }
-    Engine::new(&config(None)).map(|engine| (engine, false)).map_err(Problem::internal)
+    Engine::new(&config(None))
+        .map(|engine| (engine, false))
+        .map_err(Problem::internal)
 }
 
 fn config(pool: Option<PoolingAllocationConfig>) -> Config {

@@ -31,7 +31,9 @@ impl Meter {
     }
 
     fn now_ns(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.origin.elapsed().as_nanos())
+            .unwrap_or(u64::MAX)
+            .max(1)
     }
 
     fn enter(&self) {
@@ -40,13 +42,18 @@ impl Meter {
 
     fn leave(&self) {
         let since = self.since_ns.swap(0, Ordering::Relaxed);
-        self.used_ns.fetch_add(self.now_ns().saturating_sub(since), Ordering::Relaxed);
+        self.used_ns
+            .fetch_add(self.now_ns().saturating_sub(since), Ordering::Relaxed);
     }
 
     /// Time used, the running poll included.
     pub(crate) fn used(&self) -> Duration {
         let since = self.since_ns.load(Ordering::Relaxed);
-        let running = if since == 0 { 0 } else { self.now_ns().saturating_sub(since) };
+        let running = if since == 0 {
+            0
+        } else {
+            self.now_ns().saturating_sub(since)
+        };
         Duration::from_nanos(self.used_ns.load(Ordering::Relaxed).saturating_add(running))
     }
 

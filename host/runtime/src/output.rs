@@ -19,12 +19,17 @@ pub(crate) struct LogBudget {
 
 impl LogBudget {
     pub(crate) fn new(plugin: Arc<str>) -> Arc<Self> {
-        Arc::new(Self { plugin, left: AtomicU32::new(limits::LOG_LINES) })
+        Arc::new(Self {
+            plugin,
+            left: AtomicU32::new(limits::LOG_LINES),
+        })
     }
 
     /// Whether one more line may be written; says so once when none may.
     pub(crate) fn take(&self) -> bool {
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         if taken == Ok(1) {
             tracing::warn!(plugin = %self.plugin, "wrote {} lines in one call; the rest is dropped", limits::LOG_LINES);
         }
@@ -67,7 +72,11 @@ impl IsTerminal for GuestOutput {
 
 impl StdoutStream for GuestOutput {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(LineWriter { output: self.clone(), line: Vec::new(), dropped: 0 })
+        Box::new(LineWriter {
+            output: self.clone(),
+            line: Vec::new(),
+            dropped: 0,
+        })
     }
 }
 

@@ -53,8 +53,11 @@ impl Plugin {
     pub fn load(runtime: &Runtime, spec: PluginSpec) -> Result<Self, Problem> {
         let component = runtime.compile(&spec.wasm)?;
         let pre = runtime.linker().instantiate_pre(&component).map_err(|error| {
-            Problem::new(ProblemKind::Misconfigured, format!("The plugin `{}` does not fit this host.", spec.name))
-                .with_detail(format!("{error:#}"))
+            Problem::new(
+                ProblemKind::Misconfigured,
+                format!("The plugin `{}` does not fit this host.", spec.name),
+            )
+            .with_detail(format!("{error:#}"))
         })?;
         let metrics = Metrics::new(spec.capabilities.metrics.clone());
         let limits = spec.limits;
@@ -114,8 +117,11 @@ impl Plugin {
             return Ok(permit);
         }
         let overloaded = || {
-            Problem::new(ProblemKind::Overloaded, format!("The plugin `{}` is busy.", self.name()))
-                .with_retry_after(Duration::from_secs(1))
+            Problem::new(
+                ProblemKind::Overloaded,
+                format!("The plugin `{}` is busy.", self.name()),
+            )
+            .with_retry_after(Duration::from_secs(1))
         };
         let _waiting = Waiting::enter(&self.waiting, self.limits.queue).ok_or_else(overloaded)?;
         match tokio::time::timeout(wall, Arc::clone(&self.instances).acquire_owned()).await {
@@ -130,7 +136,9 @@ struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
     fn enter(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let entered = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1));
+        let entered = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+            (now < most).then_some(now + 1)
+        });
         entered.is_ok().then_some(Self(count))
     }
 }
@@ -144,7 +152,9 @@ impl Drop for Waiting<'_> {
 /// What a check said, within its bounds.
 pub(crate) fn offers(said: Vec<String>) -> Result<Vec<String>, Problem> {
     if said.len() > limits::OFFERS || said.iter().any(|name| name.len() > 64) {
-        return Err(Problem::internal("the plugin's check returned too many or too long names"));
+        return Err(Problem::internal(
+            "the plugin's check returned too many or too long names",
+        ));
     }
     Ok(said)
 }

@@ -52,7 +52,10 @@ impl State {
             span: SpanId::new(),
             deadline,
             meter,
-            memory: MemoryCap { cap: memory, ..MemoryCap::default() },
+            memory: MemoryCap {
+                cap: memory,
+                ..MemoryCap::default()
+            },
             table,
             wasi: None,
         }
@@ -63,13 +66,19 @@ impl WasiView for State {
     /// Most guests never call WASI, so that its context is made when one does.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self { wasi, log, table, .. } = self;
-        WasiCtxView { ctx: wasi.get_or_insert_with(|| empty_wasi(log)), table }
+        WasiCtxView {
+            ctx: wasi.get_or_insert_with(|| empty_wasi(log)),
+            table,
+        }
     }
 }
 
 /// No files, no environment, no network, coarse clocks; output goes to the log.
 fn empty_wasi(log: &Arc<LogBudget>) -> WasiCtx {
-    let output = |stream| GuestOutput { budget: Arc::clone(log), stream };
+    let output = |stream| GuestOutput {
+        budget: Arc::clone(log),
+        stream,
+    };
     WasiCtx::builder()
         .stdout(output(Stream::Out))
         .stderr(output(Stream::Error))
@@ -132,7 +141,9 @@ pub(crate) fn coarse_now_us() -> u64 {
 
 /// Microseconds since an arbitrary origin, in steps of one millisecond.
 pub(crate) fn coarse_monotonic_us() -> u64 {
-    u64::try_from(origin().elapsed().as_millis()).unwrap_or(u64::MAX).saturating_mul(1_000)
+    u64::try_from(origin().elapsed().as_millis())
+        .unwrap_or(u64::MAX)
+        .saturating_mul(1_000)
 }
 
 impl HostWallClock for CoarseClock {

@@ -25,10 +25,7 @@ pub(crate) trait Bindings: Sized + Send {
     type Pre: Send + Sync;
 
     /// Makes an instance.
-    fn instantiate(
-        pre: &Self::Pre,
-        store: &mut Store<State>,
-    ) -> impl Future<Output = wasmtime::Result<Self>> + Send;
+    fn instantiate(pre: &Self::Pre, store: &mut Store<State>) -> impl Future<Output = wasmtime::Result<Self>> + Send;
 }
 
 /// One visit to one instance.
@@ -56,8 +53,13 @@ impl<B: Bindings> Visit<B> {
         let deadline = Instant::now() + wall;
         let meter = Meter::new(plugin.limits.cpu);
         let record = Record::begin(plugin, call, function, Arc::clone(&meter));
-        let state =
-            State::new(Arc::clone(plugin.shared()), call.clone(), deadline, Arc::clone(&meter), plugin.limits.memory);
+        let state = State::new(
+            Arc::clone(plugin.shared()),
+            call.clone(),
+            deadline,
+            Arc::clone(&meter),
+            plugin.limits.memory,
+        );
         let mut store = Store::new(plugin.runtime().engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(plugin.limits.boundary);
@@ -67,13 +69,18 @@ impl<B: Bindings> Visit<B> {
         let made = meter.metered(B::instantiate(pre, &mut store)).await;
         let mut record = record;
         let bindings = made.map_err(|error| record.failed(trapped(&store, &error)))?;
-        Ok(Self { store, bindings: Arc::new(bindings), record, _permit: permit })
+        Ok(Self {
+            store,
+            bindings: Arc::new(bindings),
+            record,
+            _permit: permit,
+        })
     }
 
     /// One call across the boundary.
     pub(crate) async fn call<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Store<State>, &B) -> wasmtime::Result<T> ,
+        work: impl AsyncFnOnce(&mut Store<State>, &B) -> wasmtime::Result<T>,
     ) -> Result<T, Problem> {
         self.record.calls += 1;
         let deadline = self.store.data().deadline;
@@ -95,7 +102,8 @@ impl<B: Bindings> Visit<B> {
 
     /// Drops a guest's resource in the guest. It is thrown away with the instance in any case.
     pub(crate) async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), Problem> {
-        self.call(async |store, _| resource.resource_drop_async(store).await).await
+        self.call(async |store, _| resource.resource_drop_async(store).await)
+            .await
     }
 }
 
@@ -108,7 +116,10 @@ fn on_epoch(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadlin
 }
 
 fn timed_out(plugin: &str) -> Problem {
-    Problem::new(ProblemKind::Timeout, format!("The plugin `{plugin}` did not answer in time."))
+    Problem::new(
+        ProblemKind::Timeout,
+        format!("The plugin `{plugin}` did not answer in time."),
+    )
 }
 
 /// What a guest's end means to the caller.
@@ -117,14 +128,20 @@ fn trapped(store: &Store<State>, error: &wasmtime::Error) -> Problem {
     let plugin = &state.shared.name;
     let detail = format!("{error:#}");
     if error.is::<CpuExhausted>() {
-        return Problem::new(ProblemKind::Timeout, format!("The plugin `{plugin}` used up the CPU time of the call."))
-            .with_code("plugin_cpu_exhausted")
-            .with_detail(detail);
+        return Problem::new(
+            ProblemKind::Timeout,
+            format!("The plugin `{plugin}` used up the CPU time of the call."),
+        )
+        .with_code("plugin_cpu_exhausted")
+        .with_detail(detail);
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return Problem::new(ProblemKind::Overloaded, "The server has no room for one more plugin instance.")
-            .with_retry_after(Duration::from_secs(1))
-            .with_detail(detail);
+        return Problem::new(
+            ProblemKind::Overloaded,
+            "The server has no room for one more plugin instance.",
+        )
+        .with_retry_after(Duration::from_secs(1))
+        .with_detail(detail);
     }
     let (code, what) = match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => ("plugin_stack_overflow", "ran out of stack"),
@@ -132,7 +149,9 @@ fn trapped(store: &Store<State>, error: &wasmtime::Error) -> Problem {
         Some(_) => ("plugin_trapped", "crashed"),
         None => ("plugin_fault", "broke the rules of its sandbox"),
     };
-    Problem::new(ProblemKind::Internal, format!("The plugin `{plugin}` {what}.")).with_code(code).with_detail(detail)
+    Problem::new(ProblemKind::Internal, format!("The plugin `{plugin}` {what}."))
+        .with_code(code)
+        .with_detail(detail)
 }
 
 /// The crossing of one visit, noted in the call when the visit ends.

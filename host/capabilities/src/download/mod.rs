@@ -68,7 +68,7 @@ async fn download_with(url: &str, into: &Path, progress: Progress<'_>, patience:
             return Ok(());
         };
         Download {
-            client: client(patience)?,
+            client: client(&url, patience)?,
             url,
             etag: None,
             part,
@@ -156,7 +156,7 @@ impl Download<'_> {
             StatusCode::PARTIAL_CONTENT => match range(&response) {
                 Some((start, total)) if start == from => self.body(response, total).await,
                 _ => {
-                    self.from_the_start("The other end answered with another part of the file.")
+                    self.begin_anew("The other end answered with another part of the file.")
                         .await
                 }
             },
@@ -164,7 +164,7 @@ impl Download<'_> {
                 if unsatisfied_total(&response) == Some(from) {
                     return Ended::Complete;
                 }
-                self.from_the_start("The file at the other end has changed.").await
+                self.begin_anew("The file at the other end has changed.").await
             }
             status => refused(status, &response),
         }
@@ -202,7 +202,7 @@ impl Download<'_> {
         }
     }
 
-    async fn from_the_start(&mut self, why: &str) -> Ended {
+    async fn begin_anew(&mut self, why: &str) -> Ended {
         self.etag = None;
         match self.part.restart().await {
             Ok(()) => broken(why, &"starting anew"),
@@ -212,7 +212,7 @@ impl Download<'_> {
 }
 
 /// A client with its own timeouts; the cryptography is the one that this program carries.
-fn client(patience: &Patience) -> Result<Client, Problem> {
+fn client(url: &Url, patience: &Patience) -> Result<Client, Problem> {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         // An error says that another part of the program has installed one, which serves as well.
@@ -227,13 +227,20 @@ fn client(patience: &Patience) -> Result<Client, Problem> {
             attempt.error("redirected to an address that is not https")
         }
     });
-    Client::builder()
+    let mut builder = Client::builder()
         .user_agent(concat!("encaje/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(limits::CONNECT_TIME)
         .read_timeout(patience.stall)
-        .redirect(redirects)
-        .build()
-        .map_err(|error| Problem::internal(format_args!("no HTTP client: {error:?}")))
+        .redirect(redirects);
+    if url.scheme() == "http" {
+        // It is this machine, which no proxy can reach.
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| {
+        let words =
+            "No HTTPS client could be made; are the system's root certificates (package `ca-certificates`) installed?";
+        Problem::new(ProblemKind::Misconfigured, words).with_detail(format_args!("{error:?}"))
+    })
 }
 
 /// HTTPS from anywhere, HTTP from this machine.

@@ -7,6 +7,7 @@ use encaje_core::value::{Comparison, Value};
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing;
 
 fn batch(number: u64) -> Vec<Mutation> {
     let fields = vec![
@@ -170,34 +171,23 @@ fn what_is_no_spool_is_refused_and_left_alone() {
     }
 }
 
-/// The test runs itself again as the process that is killed: a test binary has no other program at hand.
 #[test]
 fn what_was_appended_survives_kill_9() {
-    if let Ok(path) = std::env::var("ENCAJE_TEST_SPOOL") {
-        let spool = open(Path::new(&path));
+    if let Some(folder) = testing::as_child() {
+        let spool = open(&folder.join("spool"));
         for number in 1..=500 {
             spool.append(&batch(number)).unwrap();
         }
         spool.forget(100).unwrap();
-        kill_this_process();
+        testing::kill_this_process();
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("spool");
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "spool::tests::what_was_appended_survives_kill_9"])
-        .env("ENCAJE_TEST_SPOOL", &path)
-        .stdout(std::process::Stdio::null())
-        .status()
-        .unwrap();
+    let status = testing::child("spool::tests::what_was_appended_survives_kill_9", folder.path());
     assert_eq!(status.signal(), Some(9));
-    let spool = open(&path);
-    assert_eq!(numbers(&spool), (101..=500).collect::<Vec<_>>());
-}
-
-fn kill_this_process() -> ! {
-    // SAFETY: the call takes two numbers; the signal ends this process.
-    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
-    unreachable!("the signal cannot be caught")
+    assert_eq!(
+        numbers(&open(&folder.path().join("spool"))),
+        (101..=500).collect::<Vec<_>>()
+    );
 }
 
 /// A spool of `count` records with the first `forgotten` forgotten: its bytes and where each record stands.

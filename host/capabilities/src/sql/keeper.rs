@@ -34,6 +34,8 @@ struct State {
     sync_at: Option<Instant>,
     checkpoint: bool,
     stop: bool,
+    /// How often the log has been looked at.
+    looks: u64,
 }
 
 impl Duties {
@@ -42,16 +44,27 @@ impl Duties {
         self.pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Waits while the keeper needs the log for itself; called before each transaction.
+    /// Waits while the keeper needs the log for itself, and for a copy where the log is far too long; called before each
+    /// transaction.
     pub(super) fn wait_for_the_log(&self) {
-        if self.hold.load(Ordering::Acquire) {
-            let state = self.lock();
-            let held = |_: &mut State| self.hold.load(Ordering::Acquire);
-            let _state = self
-                .wake
-                .wait_while(state, held)
-                .unwrap_or_else(PoisonError::into_inner);
+        let full = || self.pages.load(Ordering::Relaxed) >= limits::WAL_FULL_PAGES;
+        if !full() && !self.hold.load(Ordering::Acquire) {
+            return;
         }
+        let mut state = self.lock();
+        let looks = state.looks;
+        if full() {
+            state.checkpoint = true;
+            self.wake.notify_all();
+        }
+        let wait =
+            |state: &mut State| !state.stop && (self.hold.load(Ordering::Acquire) || (full() && state.looks == looks));
+        let _waited = self.wake.wait_timeout_while(state, limits::BUSY_WAIT, wait);
+    }
+
+    fn looked(&self) {
+        self.lock().looks += 1;
+        self.wake.notify_all();
     }
 
     fn hold(&self, hold: bool) {
@@ -183,7 +196,7 @@ struct Work {
 impl Work {
     fn run(mut self) {
         while let Some((sync, checkpoint)) = self.duties.next() {
-            if sync && let Err(code) = self.sync() {
+            if sync && let Err(code) = self.sync(ffi::SQLITE_FCNTL_JOURNAL_POINTER) {
                 tracing::error!(
                     database = self.name,
                     code,
@@ -191,14 +204,18 @@ impl Work {
                 );
                 self.duties.retry();
             }
-            if checkpoint && let Err(error) = self.checkpoint() {
-                tracing::warn!(database = self.name, %error, "the write-ahead log could not be copied; trying again later");
+            if checkpoint {
+                if let Err(error) = self.checkpoint() {
+                    let words = "the write-ahead log could not be copied; trying again later";
+                    tracing::warn!(database = self.name, %error, words);
+                }
+                self.duties.looked();
             }
         }
     }
 
-    /// Syncs the log file through SQLite's own file layer.
-    fn sync(&self) -> Result<(), i32> {
+    /// Syncs the log or the database, whichever file this operation names, through SQLite's own file layer.
+    fn sync(&self, which: i32) -> Result<(), i32> {
         let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
         // SAFETY: the handle is this thread's own open connection, and the operation writes one pointer to `file`, which
         // stays valid as long as the connection is open. `xSync` is called as SQLite itself calls it, by the only thread
@@ -206,7 +223,7 @@ impl Work {
         unsafe {
             let target = (&raw mut file).cast::<c_void>();
             let handle = self.connection.handle();
-            let code = ffi::sqlite3_file_control(handle, c"main".as_ptr(), ffi::SQLITE_FCNTL_JOURNAL_POINTER, target);
+            let code = ffi::sqlite3_file_control(handle, c"main".as_ptr(), which, target);
             if code != ffi::SQLITE_OK {
                 return Err(code);
             }
@@ -234,6 +251,11 @@ impl Work {
             return Ok(());
         }
         self.copy("PASSIVE")?;
+        // SQLite syncs only after a complete copy, which a busy writer never lets happen; what is synced here, the blocking
+        // copy below need not wait for.
+        if let Err(code) = self.sync(ffi::SQLITE_FCNTL_FILE_POINTER) {
+            tracing::error!(database = self.name, code, "the disk refused to sync the database");
+        }
         if pages >= limits::WAL_PAGES && Instant::now() >= self.not_before {
             // What came meanwhile is copied first, so that the writer waits for the last few pages only.
             self.copy("PASSIVE")?;
@@ -242,6 +264,7 @@ impl Work {
             self.duties.hold(false);
             if restarted? {
                 self.copied = 0;
+                self.duties.pages.store(0, Ordering::Relaxed);
             } else {
                 self.not_before = Instant::now() + limits::CHECKPOINT_PAUSE;
             }

@@ -83,6 +83,9 @@ impl Databases {
                 return Err(Problem::new(ProblemKind::Misconfigured, words));
             }
             let path = directory.join(&source.file);
+            if let Some(folder) = path.parent() {
+                absolute(folder)?;
+            }
             if let Some(other) = by_name.values().find(|other| other.inner.location.path == path) {
                 let words = format!("The databases `{}` and `{name}` name the same file.", other.name());
                 return Err(Problem::new(ProblemKind::Misconfigured, words));

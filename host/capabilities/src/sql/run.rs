@@ -98,7 +98,7 @@ pub(super) fn query(guarded: &Guarded, sql: &str, params: &[Value], limit: u32) 
         );
     }
     bind(&mut statement, params)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let width = columns.len();
     let limit = limit.min(limits::ROWS) as usize;
     let mut answer = Rows {

@@ -41,11 +41,20 @@ pub(crate) async fn run(options: &Bench) -> Result<()> {
         "stream": options.stream,
         "messages": [{ "role": "user", "content": "Write one sentence about the sea." }],
     });
-    let chat =
-        Ask { method: Method::POST, path: "/v1/chat/completions".to_owned(), body: serde_json::to_vec(&body)?.into() };
-    let baseline = options.baseline.clone().map(|path| Ask { method: Method::GET, path, body: Bytes::new() });
+    let chat = Ask {
+        method: Method::POST,
+        path: "/v1/chat/completions".to_owned(),
+        body: serde_json::to_vec(&body)?.into(),
+    };
+    let baseline = options.baseline.clone().map(|path| Ask {
+        method: Method::GET,
+        path,
+        body: Bytes::new(),
+    });
     let part = Duration::from_millis(options.seconds * 1_000 / ROUNDS);
-    load(&address, &chat, options, Duration::from_millis(500)).await.context("warming up")?;
+    load(&address, &chat, options, Duration::from_millis(500))
+        .await
+        .context("warming up")?;
     let (mut measured, mut compared) = (Measured::default(), Measured::default());
     for _ in 0..ROUNDS {
         measured.add(load(&address, &chat, options, part).await?);
@@ -57,7 +66,11 @@ pub(crate) async fn run(options: &Bench) -> Result<()> {
     if let Some(baseline) = &baseline {
         compared.print(&baseline.path);
         let added = |share: f64| measured.quantile(share).as_secs_f64() - compared.quantile(share).as_secs_f64();
-        println!("added     p50 {:.2} ms, p99 {:.2} ms", added(0.5) * 1e3, added(0.99) * 1e3);
+        println!(
+            "added     p50 {:.2} ms, p99 {:.2} ms",
+            added(0.5) * 1e3,
+            added(0.99) * 1e3
+        );
     }
     if measured.errors > 0 {
         bail!("{} requests failed", measured.errors);
@@ -113,7 +126,10 @@ impl Pace {
     fn new(rate: u32, connections: usize, worker: usize) -> Self {
         let connections = u32::try_from(connections).unwrap_or(u32::MAX);
         let between = Duration::from_secs(1) * connections / rate.max(1);
-        Self { between, offset: between / connections * u32::try_from(worker).unwrap_or_default() }
+        Self {
+            between,
+            offset: between / connections * u32::try_from(worker).unwrap_or_default(),
+        }
     }
 
     /// Waits until request `count` is due, and says when that was.
@@ -134,10 +150,17 @@ impl Measured {
     fn quantile(&self, share: f64) -> Duration {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a length is an index")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a length is an index"
+        )]
         #[expect(clippy::cast_precision_loss, reason = "some millions of requests at most")]
         let index = (sorted.len() as f64 * share) as usize;
-        sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+        sorted
+            .get(index.min(sorted.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
     }
 
     fn print(&self, what: &str) {

@@ -17,8 +17,11 @@ const LINE_BYTES: usize = 1 << 20;
 /// Asks for lines until the input ends. A turn that fails is taken back, so that the conversation can go on.
 pub(crate) async fn run(_: &Common, options: &Chat) -> Result<()> {
     let address = Address::parse(&options.url, options.key.clone())?;
-    let mut messages: Vec<Value> =
-        options.system.iter().map(|system| json!({ "role": "system", "content": system })).collect();
+    let mut messages: Vec<Value> = options
+        .system
+        .iter()
+        .map(|system| json!({ "role": "system", "content": system }))
+        .collect();
     let interactive = std::io::stdin().is_terminal();
     if interactive {
         println!("{} at {} (an empty line or Ctrl-D ends)", options.model, options.url);
@@ -52,7 +55,9 @@ pub(crate) async fn run(_: &Common, options: &Chat) -> Result<()> {
 async fn answer(address: &Address, model: &str, messages: &[Value]) -> Result<String> {
     let body = serde_json::to_vec(&json!({ "model": model, "stream": true, "messages": messages }))?;
     let mut server = Connection::open(address).await?;
-    let response = server.send(Method::POST, "/v1/chat/completions", Bytes::from(body)).await?;
+    let response = server
+        .send(Method::POST, "/v1/chat/completions", Bytes::from(body))
+        .await?;
     if !response.status().is_success() {
         whole(response).await?;
         bail!("the server refused without saying why");
@@ -80,7 +85,9 @@ async fn answer(address: &Address, model: &str, messages: &[Value]) -> Result<St
 /// One line of the stream; whether it was the last.
 fn event(line: &[u8], text: &mut String) -> Result<bool> {
     let line = std::str::from_utf8(line)?.trim();
-    let Some(data) = line.strip_prefix("data:").map(str::trim) else { return Ok(false) };
+    let Some(data) = line.strip_prefix("data:").map(str::trim) else {
+        return Ok(false);
+    };
     if data == "[DONE]" {
         return Ok(true);
     }

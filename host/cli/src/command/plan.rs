@@ -26,7 +26,10 @@ pub(crate) fn plan(common: &Common) -> Result<()> {
             Plan::between(&running, &config.registry)
         }
         None => {
-            println!("no server runs over {}; this is what one would start with", config.settings.data.value.display());
+            println!(
+                "no server runs over {}; this is what one would start with",
+                config.settings.data.value.display()
+            );
             Plan::from_nothing(&config.registry)
         }
     };
@@ -49,15 +52,23 @@ pub(crate) async fn apply(common: &Common) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < APPLY {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let Some(after) = Status::of_running(data) else { bail!("the server ended meanwhile") };
+        let Some(after) = Status::of_running(data) else {
+            bail!("the server ended meanwhile")
+        };
         if after.attempt == before.attempt {
             continue;
         }
         if let Some(error) = after.error {
-            bail!("the server refused it and goes on with generation {}:\n{error}", after.generation);
+            bail!(
+                "the server refused it and goes on with generation {}:\n{error}",
+                after.generation
+            );
         }
         println!("the server on {} runs generation {}", after.listen, after.generation);
         return Ok(());
     }
-    bail!("the server did not say within {} s how it went; see its log", APPLY.as_secs())
+    bail!(
+        "the server did not say within {} s how it went; see its log",
+        APPLY.as_secs()
+    )
 }

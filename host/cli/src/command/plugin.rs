@@ -40,7 +40,15 @@ fn list(common: &Common) -> Result<()> {
             Err(error) => (format!("{error:#}"), String::new(), String::new(), String::new()),
         };
         let kind = plugin.kind.as_str().to_owned();
-        rows.add_row(vec![plugin.name.clone(), kind, name, version, size, digest, plugin.allow.to_toml()]);
+        rows.add_row(vec![
+            plugin.name.clone(),
+            kind,
+            name,
+            version,
+            size,
+            digest,
+            plugin.allow.to_toml(),
+        ]);
     }
     println!("{rows}");
     Ok(())
@@ -81,7 +89,12 @@ fn describe(wasm: &[u8], manifest: Option<&Manifest>) -> Result<()> {
     println!("sha256    {}", Digest::of(wasm));
     match manifest {
         Some(manifest) => {
-            println!("plugin    {} {} ({})", manifest.name, manifest.version, manifest.kind.as_str());
+            println!(
+                "plugin    {} {} ({})",
+                manifest.name,
+                manifest.version,
+                manifest.kind.as_str()
+            );
             println!("publisher {}, licence {}", manifest.publisher, manifest.license);
             println!("about     {}", manifest.description);
             println!("requires  {}", requires(manifest));
@@ -110,6 +123,14 @@ fn requires(manifest: &Manifest) -> String {
         ("models", requires.models.is_some()),
         ("vectors", requires.vectors.is_some()),
     ];
-    let names: Vec<&str> = named.iter().filter(|(_, needed)| *needed).map(|(name, _)| *name).collect();
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    let names: Vec<&str> = named
+        .iter()
+        .filter(|(_, needed)| *needed)
+        .map(|(name, _)| *name)
+        .collect();
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
 }

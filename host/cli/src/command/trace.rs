@@ -22,8 +22,21 @@ const MESSAGE: usize = 2_000;
 
 pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
     match what {
-        What::List { remote, limit, cursor, model, status, tenant, json } => {
-            let query = TraceQuery { limit: limit.clamp(1, 1_000), cursor, model, status };
+        What::List {
+            remote,
+            limit,
+            cursor,
+            model,
+            status,
+            tenant,
+            json,
+        } => {
+            let query = TraceQuery {
+                limit: limit.clamp(1, 1_000),
+                cursor,
+                model,
+                status,
+            };
             let page = list(common, &remote, &query, &tenant).await?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&TraceListBody::from(page))?);
@@ -31,7 +44,12 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
                 print_list(&page);
             }
         }
-        What::Show { id, remote, tenant, json } => {
+        What::Show {
+            id,
+            remote,
+            tenant,
+            json,
+        } => {
             let trace = show(common, &remote, &id, &tenant).await?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&TraceBody::from(trace))?);
@@ -46,7 +64,11 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
 async fn list(common: &Common, remote: &Remote, query: &TraceQuery, tenant: &str) -> Result<TracePage> {
     if let Some(url) = &remote.url {
         let mut path = format!("/api/v1/traces?limit={}", query.limit);
-        for (name, value) in [("cursor", &query.cursor), ("model", &query.model), ("status", &query.status)] {
+        for (name, value) in [
+            ("cursor", &query.cursor),
+            ("model", &query.model),
+            ("status", &query.status),
+        ] {
             if let Some(value) = value {
                 path.push_str(&format!("&{name}={}", percent_encoded(value)));
             }
@@ -84,7 +106,18 @@ fn print_list(page: &TracePage) {
         println!("no calls are recorded yet");
         return;
     }
-    let mut rows = table(&["TRACE", "WHEN", "OPERATION", "MODEL", "PLUGIN", "STATUS", "IN", "OUT", "FIRST", "TOTAL"]);
+    let mut rows = table(&[
+        "TRACE",
+        "WHEN",
+        "OPERATION",
+        "MODEL",
+        "PLUGIN",
+        "STATUS",
+        "IN",
+        "OUT",
+        "FIRST",
+        "TOTAL",
+    ]);
     for call in &page.traces {
         rows.add_row(vec![
             // Ids begin with their time: their end tells neighbours apart, but only a beginning can be asked for.
@@ -150,12 +183,21 @@ fn print_trace(trace: &Trace) {
 fn print_call(call: &TraceSummary) {
     println!("trace    {}", call.trace_id);
     println!("request  {}", call.request_id);
-    println!("call     {} {} by {}", call.operation, call.model, call.plugin.as_deref().unwrap_or("nobody"));
+    println!(
+        "call     {} {} by {}",
+        call.operation,
+        call.model,
+        call.plugin.as_deref().unwrap_or("nobody")
+    );
     println!("status   {}", call.status);
     if let Some(message) = &call.status_message {
         println!("         {message}");
     }
-    println!("tokens   {} in, {} out", number(call.input_tokens), number(call.output_tokens));
+    println!(
+        "tokens   {} in, {} out",
+        number(call.input_tokens),
+        number(call.output_tokens)
+    );
     let first = call.first_chunk_us.map_or_else(|| "-".to_owned(), duration);
     println!("time     first token after {first}, total {}", duration(call.total_us));
 }

@@ -94,10 +94,11 @@ impl Ledger {
     /// Takes no more records, and returns when all that were taken are written.
     pub async fn close(&self) {
         self.0.queue.lock().await.take();
-        if let Some(writer) = self.0.writer.lock().await.take() {
-            if let Err(error) = writer.await {
-                tracing::error!(%error, "the ledger's writer ended badly");
-            }
+        let writer = self.0.writer.lock().await.take();
+        if let Some(writer) = writer
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the ledger's writer ended badly");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::call::Call;
 use crate::chat::{ChatRequest, Input, Message, Part, PartBody};
 use crate::embeddings::EmbedInput;
 use crate::id::SpanId;
-use crate::limits::{MAX_MESSAGE_BYTES, MAX_RECORD_BYTES};
+use crate::limits::{MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MAX_RECORD_MESSAGES};
 use crate::storage::Mutation;
 use crate::trace::{Asked, Crossing, Exchange, Outcome};
 use crate::transcript::{ChoiceTranscript, Transcript};
@@ -47,6 +47,11 @@ impl Record {
     /// Bytes of its messages, which is what makes a record large.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Rows that it makes.
+    pub(super) fn rows(&self) -> usize {
+        self.rest.len() + 1
     }
 
     pub(super) fn into_mutations(mut self, commit_id: &str, batch: &mut Vec<Mutation>) {
@@ -201,7 +206,17 @@ impl Messages<'_> {
         match asked {
             Asked::Chat(request) => match &request.input {
                 Input::Messages(messages) => {
-                    for message in messages {
+                    let skipped = messages.len().saturating_sub(MAX_RECORD_MESSAGES);
+                    if skipped > 0 {
+                        self.push(
+                            "input",
+                            "system",
+                            None,
+                            json!([{ "type": "cut", "messages": skipped }]),
+                            None,
+                        );
+                    }
+                    for message in messages.iter().skip(skipped) {
                         self.push("input", message.role.as_str(), None, message_json(message), None);
                     }
                 }
@@ -209,7 +224,17 @@ impl Messages<'_> {
                 Input::Tokens(tokens) => self.push("input", "user", None, tokens_json(tokens), None),
             },
             Asked::Embed(request) => {
-                for input in &request.inputs {
+                let skipped = request.inputs.len().saturating_sub(MAX_RECORD_MESSAGES);
+                if skipped > 0 {
+                    self.push(
+                        "input",
+                        "user",
+                        None,
+                        json!([{ "type": "cut", "messages": skipped }]),
+                        None,
+                    );
+                }
+                for input in request.inputs.iter().skip(skipped) {
                     let content = match input {
                         EmbedInput::Text(text) => text_json(text),
                         EmbedInput::Tokens(tokens) => tokens_json(tokens),

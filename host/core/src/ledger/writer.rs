@@ -71,12 +71,14 @@ impl Writer {
 
     /// Splits what gathered where it would be too large for one call across a plugin's boundary.
     async fn write_groups(&mut self, entries: Vec<Entry>) {
-        let (mut group, mut bytes) = (Vec::with_capacity(entries.len()), 0);
+        let (mut group, mut bytes, mut rows) = (Vec::with_capacity(entries.len()), 0, 0);
         for entry in entries {
             bytes += entry.record.bytes();
-            if bytes > limits::LEDGER_GROUP_BYTES && !group.is_empty() {
+            rows += entry.record.rows();
+            let full = bytes > limits::LEDGER_GROUP_BYTES || rows > limits::LEDGER_GROUP_ROWS;
+            if full && !group.is_empty() {
                 self.write_group(std::mem::take(&mut group)).await;
-                bytes = entry.record.bytes();
+                (bytes, rows) = (entry.record.bytes(), entry.record.rows());
             }
             group.push(entry);
         }

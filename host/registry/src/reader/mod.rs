@@ -29,6 +29,9 @@ pub(crate) struct Shape {
     pub(crate) renamed: &'static [(&'static str, &'static str)],
 }
 
+/// How the TOML parser says it.
+const DUPLICATE: &str = "duplicate key";
+
 /// Parses a text. `None`, with the errors reported, when it is too large or its syntax leaves nothing to walk.
 pub(crate) fn document<'s>(report: &Report, text: &'s str) -> Option<DeTable<'s>> {
     if text.len() as u64 > limits::MAX_FILE_BYTES {
@@ -41,16 +44,18 @@ pub(crate) fn document<'s>(report: &Report, text: &'s str) -> Option<DeTable<'s>
         return None;
     }
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut walkable = true;
+    // With a duplicate, the rest of the document is as good as any; with a broken line it is a guess.
+    let walkable = errors.iter().all(|error| error.message() == DUPLICATE);
     for error in errors {
+        if report.is_full() {
+            break;
+        }
         let span = Span::from(error.span().unwrap_or_default());
         let fix = match error.message() {
-            "duplicate key" => "keep one of the two",
+            DUPLICATE => "keep one of the two",
             message if message.contains("recursion") => "nest less deeply",
             _ => "mend the TOML syntax; text stands in quotes, tables in `{ key = value }` or under `[name]`",
         };
-        // With a duplicate, the rest of the document is as good as any; with a broken line it is a guess.
-        walkable &= error.message() == "duplicate key";
         report.error(span, format!("not valid TOML: {}", error.message()), fix);
     }
     walkable.then(|| document.into_inner())

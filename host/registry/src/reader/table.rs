@@ -1,7 +1,8 @@
 //! Tables whose keys are known, and keys and strings as TOML writes them.
 
 use serde_json::Value;
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeString, DeTable};
 
 use super::{Node, Shape};
 use crate::diagnostic::{Report, Span, quoted};
@@ -70,15 +71,15 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn refuse_unknown(&self, shape: &Shape, discreet: bool) {
-        for key in self.map.keys() {
+        let known = |key: &&Spanned<DeString<'_>>| shape.known.contains(&key.get_ref().as_ref());
+        let mut unknown: Vec<&Spanned<DeString<'_>>> = self.map.keys().filter(|key| !known(key)).collect();
+        unknown.sort_by_key(|key| key.span().start);
+        for key in unknown {
             // A file of something else has thousands of unknown keys; comparing each would take long for nothing.
             if self.report.is_full() {
                 return;
             }
             let name = key.get_ref();
-            if shape.known.contains(&name.as_ref()) {
-                continue;
-            }
             let place = if self.path.is_empty() {
                 String::new()
             } else {

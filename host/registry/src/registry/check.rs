@@ -42,7 +42,7 @@ fn storage(registry: &mut Registry, root: &Table<'_>, report: &Report, declared:
             [] => report.error_unseen(
                 Span::default(),
                 "no plugin keeps the ledger",
-                "add a plugin of kind `storage`,\n  [plugins.store]\n  kind = \"storage\"\n  source = { path = \"plugins/storage-sqlite\" }",
+                "add a plugin of kind `storage`,\n  [plugins.NAME]\n  kind = \"storage\"\n  source = { path = \"plugins/NAME\" }",
             ),
             several => {
                 let fix = format!("add `storage = \"{}\"` under `[server]`", several.first().map_or("", String::as_str));

@@ -78,10 +78,8 @@ impl Registry {
     pub fn parse(text: &str, origin_name: &str) -> Result<Self, Vec<Diagnostic>> {
         let source = Source::new(origin_name, text);
         let report = Report::new(Arc::clone(&source));
-        let registry = match reader::document(&report, text) {
-            Some(document) => Some(Self::walk(&Table::root(&report, &document, &ROOT), &source)),
-            None => None,
-        };
+        let document = reader::document(&report, text);
+        let registry = document.map(|document| Self::walk(&Table::root(&report, &document, &ROOT), &source));
         let warnings = report.finish()?;
         // Without an error, something was walked.
         registry
@@ -95,7 +93,15 @@ impl Registry {
     /// As [`Registry::parse`]; and when the file cannot be read, is no UTF-8 or is larger than
     /// [`crate::limits::MAX_FILE_BYTES`].
     pub fn load(path: &Path) -> Result<Self, Vec<Diagnostic>> {
-        Self::parse(&read(path, "the registry")?, &path.display().to_string())
+        Self::parse(&Self::read_text(path)?, &path.display().to_string())
+    }
+
+    /// The text of a registry's file, for who needs it beside what it says.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no UTF-8 or is larger than [`crate::limits::MAX_FILE_BYTES`].
+    pub fn read_text(path: &Path) -> Result<String, Vec<Diagnostic>> {
+        read(path, "the registry")
     }
 
     fn walk(root: &Table<'_>, source: &Arc<Source>) -> Self {

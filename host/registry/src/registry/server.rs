@@ -40,7 +40,7 @@ const SERVER: Shape = Shape {
 
 const SOURCES: Shape = Shape {
     known: &["hub"],
-    renamed: &[("hf", "`hub`"), ("huggingface", "`hub`")],
+    renamed: &[("hf", "`hub`")],
 };
 
 const KEY: Shape = Shape {

@@ -41,7 +41,9 @@ impl ProviderPlugin {
         let pre = GuestPre::new(plugin.pre().clone()).map_err(|error| lacks(plugin.name(), "provider", &error))?;
         let call = Call::of_server(limits::CHECK);
         let mut visit = plugin.visit::<Guest>(&call, &pre, "check", limits::CHECK).await?;
-        let said = visit.call(async |store, guest| guest.encaje_common_lifecycle().call_check(store).await).await?;
+        let said = visit
+            .call(async |store, guest| guest.encaje_common_lifecycle().call_check(store).await)
+            .await?;
         let offers = plugin::offers(answered!(visit, said)?)?;
         drop(visit);
         Ok(Self { plugin, pre, offers })
@@ -53,7 +55,9 @@ impl ProviderPlugin {
     }
 
     async fn visit(&self, call: &Call, function: &'static str) -> Result<Visit<Guest>, Problem> {
-        self.plugin.visit::<Guest>(call, &self.pre, function, self.plugin.limits.wall).await
+        self.plugin
+            .visit::<Guest>(call, &self.pre, function, self.plugin.limits.wall)
+            .await
     }
 }
 
@@ -69,7 +73,9 @@ impl Provider for ProviderPlugin {
 
     async fn models(&self, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
         let mut visit = self.visit(call, "models").await?;
-        let said = visit.call(async |store, guest| guest.encaje_provider_provider().call_models(store).await).await?;
+        let said = visit
+            .call(async |store, guest| guest.encaje_provider_provider().call_models(store).await)
+            .await?;
         Ok(answered!(visit, said)?.into_iter().map(model).collect())
     }
 
@@ -80,7 +86,11 @@ impl Provider for ProviderPlugin {
             .call(async |store, guest| guest.encaje_provider_provider().call_complete(store, &request).await)
             .await?;
         let resource = answered!(visit, said)?;
-        Ok(Box::new(GuestCompletion { visit, resource, ended: false }))
+        Ok(Box::new(GuestCompletion {
+            visit,
+            resource,
+            ended: false,
+        }))
     }
 
     async fn embed(&self, call: &Call, request: EmbedRequest) -> Result<EmbedResponse, Problem> {
@@ -98,14 +108,22 @@ impl Provider for ProviderPlugin {
         let said = visit
             .call(async |store, guest| guest.encaje_provider_provider().call_rerank(store, &request).await)
             .await?;
-        Ok(answered!(visit, said)?.into_iter().map(convert::embeddings::ranked_to_core).collect())
+        Ok(answered!(visit, said)?
+            .into_iter()
+            .map(convert::embeddings::ranked_to_core)
+            .collect())
     }
 
     async fn count_tokens(&self, call: &Call, request: ChatRequest) -> Result<u32, Problem> {
         let mut visit = self.visit(call, "count-tokens").await?;
         let request = convert::chat::request_to_guest(request);
         let said = visit
-            .call(async |store, guest| guest.encaje_provider_provider().call_count_tokens(store, &request).await)
+            .call(async |store, guest| {
+                guest
+                    .encaje_provider_provider()
+                    .call_count_tokens(store, &request)
+                    .await
+            })
             .await?;
         answered!(visit, said)
     }
@@ -128,13 +146,19 @@ impl Completion for GuestCompletion {
         let said = self
             .visit
             .call(async |store, guest| {
-                guest.encaje_provider_provider().completion().call_next(store, resource).await
+                guest
+                    .encaje_provider_provider()
+                    .completion()
+                    .call_next(store, resource)
+                    .await
             })
             .await;
         match said {
             Ok(Ok(Some(chunks))) if chunks.len() > limits::CHUNKS_PER_NEXT => {
                 self.ended = true;
-                Err(self.visit.returned(Problem::internal("the plugin returned too many chunks at once")))
+                Err(self
+                    .visit
+                    .returned(Problem::internal("the plugin returned too many chunks at once")))
             }
             Ok(Ok(Some(chunks))) => Ok(Some(chunks.into_iter().map(convert::chat::chunk_to_core).collect())),
             Ok(Ok(None)) => {

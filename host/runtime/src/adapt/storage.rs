@@ -37,7 +37,9 @@ impl StoragePlugin {
         let pre = GuestPre::new(plugin.pre().clone()).map_err(|error| lacks(plugin.name(), "storage", &error))?;
         let call = Call::of_server(limits::CHECK);
         let mut visit = plugin.visit::<Guest>(&call, &pre, "check", limits::CHECK).await?;
-        let said = visit.call(async |store, guest| guest.encaje_common_lifecycle().call_check(store).await).await?;
+        let said = visit
+            .call(async |store, guest| guest.encaje_common_lifecycle().call_check(store).await)
+            .await?;
         plugin::offers(answered!(visit, said)?)?;
         drop(visit);
         Ok(Self { plugin, pre })
@@ -49,7 +51,9 @@ impl StoragePlugin {
     }
 
     async fn visit(&self, call: &Call, function: &'static str) -> Result<Visit<Guest>, Problem> {
-        self.plugin.visit::<Guest>(call, &self.pre, function, self.plugin.limits.wall).await
+        self.plugin
+            .visit::<Guest>(call, &self.pre, function, self.plugin.limits.wall)
+            .await
     }
 }
 
@@ -73,7 +77,12 @@ impl Storage for StoragePlugin {
         let batch: Vec<_> = batch.iter().map(convert::mutation_to_guest).collect();
         let durability = convert::durability_to_guest(durability);
         let said = visit
-            .call(async |store, guest| guest.encaje_storage_storage().call_write(store, &batch, durability).await)
+            .call(async |store, guest| {
+                guest
+                    .encaje_storage_storage()
+                    .call_write(store, &batch, durability)
+                    .await
+            })
             .await?;
         answered!(visit, said)
     }
@@ -81,8 +90,9 @@ impl Storage for StoragePlugin {
     async fn read(&self, call: &Call, query: &Query) -> Result<Page, Problem> {
         let mut visit = self.visit(call, "read").await?;
         let query = convert::query_to_guest(query);
-        let said =
-            visit.call(async |store, guest| guest.encaje_storage_storage().call_read(store, &query).await).await?;
+        let said = visit
+            .call(async |store, guest| guest.encaje_storage_storage().call_read(store, &query).await)
+            .await?;
         Ok(convert::page_to_core(answered!(visit, said)?))
     }
 
@@ -97,7 +107,9 @@ impl Storage for StoragePlugin {
 
     async fn scrub(&self, call: &Call) -> Result<(), Problem> {
         let mut visit = self.visit(call, "scrub").await?;
-        let said = visit.call(async |store, guest| guest.encaje_storage_storage().call_scrub(store).await).await?;
+        let said = visit
+            .call(async |store, guest| guest.encaje_storage_storage().call_scrub(store).await)
+            .await?;
         answered!(visit, said)
     }
 }

@@ -160,15 +160,22 @@ fn part_to_guest(part: Part) -> guest::Part {
         PartBody::Reasoning(text) => guest::PartBody::Reasoning(text),
         PartBody::Refusal(text) => guest::PartBody::Refusal(text),
         PartBody::Link(url) => guest::PartBody::Link(url),
-        PartBody::Media(media) => {
-            guest::PartBody::Media(guest::Media { mime: media.mime, bytes: media.bytes, name: media.name })
-        }
-        PartBody::ToolCall(call) => {
-            guest::PartBody::ToolCall(guest::ToolCall { id: call.id, name: call.name, arguments: call.arguments })
-        }
+        PartBody::Media(media) => guest::PartBody::Media(guest::Media {
+            mime: media.mime,
+            bytes: media.bytes,
+            name: media.name,
+        }),
+        PartBody::ToolCall(call) => guest::PartBody::ToolCall(guest::ToolCall {
+            id: call.id,
+            name: call.name,
+            arguments: call.arguments,
+        }),
         PartBody::Other(name, json) => guest::PartBody::Other((name, json)),
     };
-    guest::Part { body, extra: part.extra }
+    guest::Part {
+        body,
+        extra: part.extra,
+    }
 }
 
 fn part_to_core(part: guest::Part) -> Part {
@@ -177,15 +184,22 @@ fn part_to_core(part: guest::Part) -> Part {
         guest::PartBody::Reasoning(text) => PartBody::Reasoning(text),
         guest::PartBody::Refusal(text) => PartBody::Refusal(text),
         guest::PartBody::Link(url) => PartBody::Link(url),
-        guest::PartBody::Media(media) => {
-            PartBody::Media(Media { mime: media.mime, bytes: media.bytes, name: media.name })
-        }
-        guest::PartBody::ToolCall(call) => {
-            PartBody::ToolCall(ToolCall { id: call.id, name: call.name, arguments: call.arguments })
-        }
+        guest::PartBody::Media(media) => PartBody::Media(Media {
+            mime: media.mime,
+            bytes: media.bytes,
+            name: media.name,
+        }),
+        guest::PartBody::ToolCall(call) => PartBody::ToolCall(ToolCall {
+            id: call.id,
+            name: call.name,
+            arguments: call.arguments,
+        }),
         guest::PartBody::Other((name, json)) => PartBody::Other(name, json),
     };
-    Part { body, extra: part.extra }
+    Part {
+        body,
+        extra: part.extra,
+    }
 }
 
 pub(crate) fn usage_to_guest(usage: Usage) -> guest::Usage {
@@ -233,7 +247,10 @@ pub(crate) fn chunk_to_guest(chunk: Chunk) -> guest::Chunk {
         }),
         ChatEvent::Other(name, json) => guest::ChatEvent::Other((name, json)),
     };
-    guest::Chunk { choice: chunk.choice, event }
+    guest::Chunk {
+        choice: chunk.choice,
+        event,
+    }
 }
 
 pub(crate) fn chunk_to_core(chunk: guest::Chunk) -> Chunk {
@@ -259,7 +276,10 @@ pub(crate) fn chunk_to_core(chunk: guest::Chunk) -> Chunk {
         }),
         guest::ChatEvent::Other((name, json)) => ChatEvent::Other(name, json),
     };
-    Chunk { choice: chunk.choice, event }
+    Chunk {
+        choice: chunk.choice,
+        event,
+    }
 }
 
 fn logprob_to_guest(token: TokenLogprob) -> guest::TokenLogprob {
@@ -270,7 +290,11 @@ fn logprob_to_guest(token: TokenLogprob) -> guest::TokenLogprob {
         top: token
             .top
             .into_iter()
-            .map(|rival| guest::Alternative { token: rival.token, bytes: rival.bytes, logprob: rival.logprob })
+            .map(|rival| guest::Alternative {
+                token: rival.token,
+                bytes: rival.bytes,
+                logprob: rival.logprob,
+            })
             .collect(),
     }
 }
@@ -283,7 +307,11 @@ fn logprob_to_core(token: guest::TokenLogprob) -> TokenLogprob {
         top: token
             .top
             .into_iter()
-            .map(|rival| Alternative { token: rival.token, bytes: rival.bytes, logprob: rival.logprob })
+            .map(|rival| Alternative {
+                token: rival.token,
+                bytes: rival.bytes,
+                logprob: rival.logprob,
+            })
             .collect(),
     }
 }

@@ -90,9 +90,15 @@ pub(crate) fn rerank_to_core(request: guest::RerankRequest) -> RerankRequest {
 }
 
 pub(crate) fn ranked_to_guest(ranked: Ranked) -> guest::Ranked {
-    guest::Ranked { index: ranked.index, score: ranked.score }
+    guest::Ranked {
+        index: ranked.index,
+        score: ranked.score,
+    }
 }
 
 pub(crate) fn ranked_to_core(ranked: guest::Ranked) -> Ranked {
-    Ranked { index: ranked.index, score: ranked.score }
+    Ranked {
+        index: ranked.index,
+        score: ranked.score,
+    }
 }

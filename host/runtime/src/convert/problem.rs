@@ -52,7 +52,9 @@ pub(crate) fn to_guest(problem: Problem) -> guest::Problem {
         log_detail: None,
         code: problem.code,
         param: problem.param,
-        retry_after_ms: problem.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        retry_after_ms: problem
+            .retry_after
+            .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         upstream_status: problem.upstream_status,
         extra: problem.extra,
     }

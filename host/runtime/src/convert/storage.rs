@@ -48,7 +48,11 @@ pub(crate) fn table_to_guest(table: &Table) -> guest::Table {
         indexes: table
             .indexes
             .iter()
-            .map(|index| guest::Index { columns: index.columns.clone(), unique: index.unique, text: index.text })
+            .map(|index| guest::Index {
+                columns: index.columns.clone(),
+                unique: index.unique,
+                text: index.text,
+            })
             .collect(),
     }
 }
@@ -93,7 +97,13 @@ pub(crate) fn query_to_guest(query: &Query) -> guest::Query {
 }
 
 fn orders_to_guest(orders: &[Order]) -> Vec<guest::Order> {
-    orders.iter().map(|order| guest::Order { field: order.field.clone(), descending: order.descending }).collect()
+    orders
+        .iter()
+        .map(|order| guest::Order {
+            field: order.field.clone(),
+            descending: order.descending,
+        })
+        .collect()
 }
 
 pub(crate) fn aggregation_to_guest(aggregation: &Aggregation) -> guest::Aggregation {
@@ -132,7 +142,11 @@ fn measure_to_guest(measure: &Measure) -> guest::Measure {
 pub(crate) fn page_to_core(page: guest::Page) -> Page {
     Page {
         columns: page.columns,
-        rows: page.rows.into_iter().map(|row| row.into_iter().map(value::to_core).collect()).collect(),
+        rows: page
+            .rows
+            .into_iter()
+            .map(|row| row.into_iter().map(value::to_core).collect())
+            .collect(),
         next: page.next,
     }
 }

@@ -41,11 +41,17 @@ pub(crate) fn to_core(value: guest::Value) -> Value {
 }
 
 pub(crate) fn fields_to_guest(fields: &Fields) -> guest::Fields {
-    fields.iter().map(|(name, value)| (name.clone(), to_guest(value))).collect()
+    fields
+        .iter()
+        .map(|(name, value)| (name.clone(), to_guest(value)))
+        .collect()
 }
 
 pub(crate) fn filter_to_guest(filter: &Filter) -> guest::Filter {
-    filter.iter().map(|group| group.iter().map(comparison_to_guest).collect()).collect()
+    filter
+        .iter()
+        .map(|group| group.iter().map(comparison_to_guest).collect())
+        .collect()
 }
 
 fn comparison_to_guest(comparison: &Comparison) -> guest::Comparison {

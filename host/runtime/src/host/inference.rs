@@ -22,7 +22,11 @@ impl State {
     fn native(&self) -> std::result::Result<(&Arc<dyn Inference>, &[String]), GuestProblem> {
         match &self.shared.capabilities.inference {
             Some((inference, models)) => Ok((inference, models)),
-            None => Err(problem::to_guest(denied(&self.shared.name, "inference", "inference = [\"…\"]"))),
+            None => Err(problem::to_guest(denied(
+                &self.shared.name,
+                "inference",
+                "inference = [\"…\"]",
+            ))),
         }
     }
 
@@ -47,7 +51,10 @@ impl inference::Host for State {
             Ok(native) => native,
             Err(problem) => return Ok(Err(problem)),
         };
-        let models = inference.models().into_iter().filter(|model| granted.contains(&model.id));
+        let models = inference
+            .models()
+            .into_iter()
+            .filter(|model| granted.contains(&model.id));
         Ok(Ok(models
             .map(|model| inference::LocalModel {
                 id: model.id,

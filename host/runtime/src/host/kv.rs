@@ -15,7 +15,9 @@ impl State {
         let Some(kv) = &self.shared.capabilities.kv else {
             return Err(problem::to_guest(denied(&self.shared.name, "kv", "kv = true")));
         };
-        let space = kv.space(&self.shared.name, &self.call.caller().tenant).map_err(problem::to_guest)?;
+        let space = kv
+            .space(&self.shared.name, &self.call.caller().tenant)
+            .map_err(problem::to_guest)?;
         Ok(space.within(self.deadline.saturating_duration_since(tokio::time::Instant::now())))
     }
 }
@@ -32,7 +34,11 @@ impl kv::Host for State {
         };
         let entry = space.get(&key).await;
         answer(entry.map(|entry| {
-            entry.map(|entry| kv::Entry { key: entry.key, value: entry.value, version: entry.version })
+            entry.map(|entry| kv::Entry {
+                key: entry.key,
+                value: entry.value,
+                version: entry.version,
+            })
         }))
     }
 

@@ -35,18 +35,31 @@ pub struct Sample {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     declared: BTreeMap<String, MetricSpec>,
-    series: Mutex<BTreeMap<(String, Vec<String>), (u64, f64)>>,
+    series: Mutex<BTreeMap<Series, Totals>>,
 }
+
+/// A metric's name and its labels' values.
+type Series = (String, Vec<String>);
+
+/// How many values, and their sum.
+type Totals = (u64, f64);
 
 impl Metrics {
     pub(crate) fn new(declared: BTreeMap<String, MetricSpec>) -> Self {
-        Self { declared, series: Mutex::default() }
+        Self {
+            declared,
+            series: Mutex::default(),
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Vec<Sample> {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let sample = |((name, values), (count, sum)): (&(String, Vec<String>), &(u64, f64))| {
-            let names = self.declared.get(name).map(|spec| spec.labels.clone()).unwrap_or_default();
+        let sample = |((name, values), (count, sum)): (&Series, &Totals)| {
+            let names = self
+                .declared
+                .get(name)
+                .map(|spec| spec.labels.clone())
+                .unwrap_or_default();
             Sample {
                 name: name.clone(),
                 labels: names.into_iter().zip(values.iter().cloned()).collect(),
@@ -69,22 +82,33 @@ impl Metrics {
         let spec = spec.ok_or_else(|| denied(plugin, &format!("metrics: {}", clip(&name)), "metrics = true"))?;
         let invalid = |message: String| Err(Problem::new(ProblemKind::InvalidRequest, message));
         if !value.is_finite() || (!histogram && value < 0.0) {
-            return invalid(format!("The metric `{name}` takes finite numbers; a counter only grows."));
+            return invalid(format!(
+                "The metric `{name}` takes finite numbers; a counter only grows."
+            ));
         }
         let values: Option<Vec<String>> = spec
             .labels
             .iter()
-            .map(|label| labels.iter().find(|(given, _)| given == label).map(|(_, value)| clip(value)))
+            .map(|label| {
+                labels
+                    .iter()
+                    .find(|(given, _)| given == label)
+                    .map(|(_, value)| clip(value))
+            })
             .collect();
         let Some(values) = values.filter(|values| values.len() == labels.len()) else {
-            return invalid(format!("The metric `{name}` has the labels {:?}, no more and no less.", spec.labels));
+            return invalid(format!(
+                "The metric `{name}` has the labels {:?}, no more and no less.",
+                spec.labels
+            ));
         };
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let full = series.len() >= SERIES;
         match series.entry((name, values)) {
-            std::collections::btree_map::Entry::Vacant(_) if full => {
-                Err(Problem::new(ProblemKind::TooLarge, format!("The plugin has {SERIES} series of metrics already.")))
-            }
+            std::collections::btree_map::Entry::Vacant(_) if full => Err(Problem::new(
+                ProblemKind::TooLarge,
+                format!("The plugin has {SERIES} series of metrics already."),
+            )),
             entry => {
                 let (count, sum) = entry.or_default();
                 *count += 1;
@@ -96,7 +120,9 @@ impl Metrics {
 }
 
 fn clip(text: &str) -> String {
-    text.get(..text.floor_char_boundary(LABEL_BYTES)).unwrap_or_default().to_owned()
+    text.get(..text.floor_char_boundary(LABEL_BYTES))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 impl metrics::Host for State {
@@ -106,7 +132,11 @@ impl metrics::Host for State {
         labels: Vec<(String, String)>,
         amount: f64,
     ) -> wasmtime::Result<Result<(), GuestProblem>> {
-        Ok(self.shared.metrics.record(&self.shared.name, false, name, &labels, amount).map_err(to_guest))
+        Ok(self
+            .shared
+            .metrics
+            .record(&self.shared.name, false, name, &labels, amount)
+            .map_err(to_guest))
     }
 
     fn observe(
@@ -115,7 +145,11 @@ impl metrics::Host for State {
         labels: Vec<(String, String)>,
         value: f64,
     ) -> wasmtime::Result<Result<(), GuestProblem>> {
-        Ok(self.shared.metrics.record(&self.shared.name, true, name, &labels, value).map_err(to_guest))
+        Ok(self
+            .shared
+            .metrics
+            .record(&self.shared.name, true, name, &labels, value)
+            .map_err(to_guest))
     }
 }
 
@@ -124,7 +158,10 @@ mod tests {
     use super::*;
 
     fn metrics() -> Metrics {
-        let spec = MetricSpec { histogram: false, labels: vec!["model".to_owned()] };
+        let spec = MetricSpec {
+            histogram: false,
+            labels: vec!["model".to_owned()],
+        };
         Metrics::new(BTreeMap::from([("answers".to_owned(), spec)]))
     }
 
@@ -136,9 +173,18 @@ mod tests {
     fn what_is_not_declared_is_denied() {
         let metrics = metrics();
         let kind = |outcome: Result<(), Problem>| outcome.unwrap_err().kind;
-        assert_eq!(kind(metrics.record("p", false, "other".to_owned(), &[], 1.0)), ProblemKind::Denied);
-        assert_eq!(kind(metrics.record("p", true, "answers".to_owned(), &label("a"), 1.0)), ProblemKind::Denied);
-        assert_eq!(kind(metrics.record("p", false, "answers".to_owned(), &[], 1.0)), ProblemKind::InvalidRequest);
+        assert_eq!(
+            kind(metrics.record("p", false, "other".to_owned(), &[], 1.0)),
+            ProblemKind::Denied
+        );
+        assert_eq!(
+            kind(metrics.record("p", true, "answers".to_owned(), &label("a"), 1.0)),
+            ProblemKind::Denied
+        );
+        assert_eq!(
+            kind(metrics.record("p", false, "answers".to_owned(), &[], 1.0)),
+            ProblemKind::InvalidRequest
+        );
         assert_eq!(metrics.snapshot(), Vec::new());
     }
 
@@ -146,12 +192,20 @@ mod tests {
     fn the_number_of_series_is_bounded() {
         let metrics = metrics();
         for index in 0..SERIES {
-            metrics.record("p", false, "answers".to_owned(), &label(&index.to_string()), 2.0).unwrap();
+            metrics
+                .record("p", false, "answers".to_owned(), &label(&index.to_string()), 2.0)
+                .unwrap();
         }
         let over = metrics.record("p", false, "answers".to_owned(), &label("one more"), 1.0);
         assert_eq!(over.unwrap_err().kind, ProblemKind::TooLarge);
-        metrics.record("p", false, "answers".to_owned(), &label("7"), 1.0).unwrap();
-        let seventh = metrics.snapshot().into_iter().find(|sample| sample.labels == label("7")).unwrap();
+        metrics
+            .record("p", false, "answers".to_owned(), &label("7"), 1.0)
+            .unwrap();
+        let seventh = metrics
+            .snapshot()
+            .into_iter()
+            .find(|sample| sample.labels == label("7"))
+            .unwrap();
         assert_eq!((seventh.count, seventh.sum), (2, 3.0));
     }
 }

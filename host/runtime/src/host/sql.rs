@@ -46,7 +46,11 @@ impl sql::Host for State {
         let params = params.into_iter().map(value::to_core).collect();
         let rows = database.query(sql, params, limit).await.map(|rows| sql::Rows {
             columns: rows.columns,
-            values: rows.values.into_iter().map(|row| row.into_iter().map(value::into_guest).collect()).collect(),
+            values: rows
+                .values
+                .into_iter()
+                .map(|row| row.into_iter().map(value::into_guest).collect())
+                .collect(),
             more: rows.more,
         });
         answer(rows)
@@ -70,7 +74,11 @@ impl sql::Host for State {
                 expected_changes: statement.expected_changes,
             })
             .collect();
-        answer(database.transact(statements, storage::durability_to_core(durability)).await)
+        answer(
+            database
+                .transact(statements, storage::durability_to_core(durability))
+                .await,
+        )
     }
 
     async fn scrub(&mut self, database: String) -> wasmtime::Result<Result<(), GuestProblem>> {

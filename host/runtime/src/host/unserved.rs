@@ -22,7 +22,9 @@ impl State {
             "The plugin `{}` was not granted `{capability}`, and this version of the host does not serve it.",
             self.shared.name
         );
-        Ok(Err(to_guest(Problem::new(ProblemKind::Denied, message).with_code("not_served"))))
+        Ok(Err(to_guest(
+            Problem::new(ProblemKind::Denied, message).with_code("not_served"),
+        )))
     }
 }
 
@@ -100,12 +102,7 @@ impl vectors::Host for State {
 }
 
 impl vectors::HostCollection for State {
-    async fn upsert(
-        &mut self,
-        _: Resource<vectors::Collection>,
-        _: Vec<vectors::Point>,
-        _: Vec<f32>,
-    ) -> Answer<()> {
+    async fn upsert(&mut self, _: Resource<vectors::Collection>, _: Vec<vectors::Point>, _: Vec<f32>) -> Answer<()> {
         forged()
     }
 

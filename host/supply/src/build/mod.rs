@@ -90,7 +90,7 @@ pub enum BuildError {
     /// The compiler refused.
     #[error("{what} failed:\n{output}")]
     Compile {
-        /// What was built, such as "the build of provider-stub".
+        /// What was built, such as "the build of a plugin".
         what: String,
         /// The last of what the compiler wrote.
         output: String,

@@ -7,7 +7,7 @@ use encaje_core::storage::Durability;
 use encaje_core::value::Value;
 
 use super::{class, number, open, read, statement, write};
-use crate::limits;
+use crate::{limits, testing};
 
 /// Runs for some minutes.
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
@@ -117,14 +117,28 @@ async fn what_comes_in_is_bounded() {
     assert_eq!(class(read(&database, &deep).await).0, ProblemKind::Internal);
 }
 
-#[tokio::test]
-async fn memory_is_bounded() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = open(folder.path());
-    let gathered = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 400) \
+/// In a process of its own: what it takes is missing for all other databases of the process.
+#[test]
+fn memory_is_bounded() {
+    if let Some(folder) = testing::as_child() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let database = open(&folder);
+            let gathered = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 400) \
                 SELECT i, x FROM (SELECT i, hex(zeroblob(2000000 + i)) AS x FROM n ORDER BY x LIMIT -1)";
-    assert_eq!(class(read(&database, gathered).await).0, ProblemKind::TooLarge);
-    assert_eq!(number(&database, "SELECT 1").await, 1);
+            assert_eq!(
+                class(read(&database, gathered).await),
+                (ProblemKind::TooLarge, "sql_memory".to_owned())
+            );
+            assert_eq!(number(&database, "SELECT 1").await, 1);
+        });
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert!(testing::child("sql::tests::bounds::memory_is_bounded", folder.path()).success());
 }
 
 #[tokio::test]

@@ -185,17 +185,17 @@ async fn the_log_does_not_grow_without_end() {
     let database = open(folder.path());
     write(&database, "CREATE TABLE t (a)").await.unwrap();
     let log = folder.path().join("main.db-wal");
-    let cap = u64::from(limits::WAL_PAGES) * 4_096;
+    let cap = u64::from(limits::WAL_FULL_PAGES) * 4_096;
     let (mut written, mut largest) = (0_u64, 0);
-    while written < cap * 5 / 2 {
+    while written < cap * 3 / 2 {
         let blob = Value::Blob(vec![7; 1 << 20]);
         let batch = vec![statement("INSERT INTO t VALUES (?)", vec![blob]); 4];
         database.transact(batch, Durability::Process).await.unwrap();
         written += 4 << 20;
         largest = largest.max(std::fs::metadata(&log).unwrap().len());
     }
-    assert!(largest < cap * 3 / 2, "{largest} of {cap}");
+    assert!(largest < cap * 11 / 10, "{largest} of {cap}");
     tokio::time::sleep(Duration::from_millis(300)).await;
     let size = std::fs::metadata(folder.path().join("main.db")).unwrap().len();
-    assert!(size > written / 2, "the log was copied: {size} of {written}");
+    assert!(size > written / 4, "the log was copied: {size} of {written}");
 }

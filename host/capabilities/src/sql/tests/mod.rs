@@ -4,6 +4,7 @@ mod bounds;
 mod durability;
 mod figures;
 mod files;
+mod processes;
 mod refusals;
 mod semantics;
 

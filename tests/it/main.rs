@@ -1,0 +1,20 @@
+//! What needs more than one crate: the plugins in their sandbox, the server as a process, the repository's own rules.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test that fails should say where; and in one binary, `pub` reaches as far as it can"
+)]
+
+mod guests;
+mod hostile;
+mod inference;
+mod provider;
+mod reload;
+mod serve;
+mod storage;
+mod support;
+mod tidy;
+mod wit;

@@ -1,0 +1,146 @@
+//! Edits of the registry under load: no request fails, a stream ends where it began, a bad edit changes nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::Method;
+use serde_json::Value;
+
+use crate::support::process::{chat_body, connect, send};
+use crate::support::{ServerProcess, registry};
+
+/// How often the route is edited.
+const EDITS: u32 = 60;
+
+/// Edits a file in place, or by writing another and renaming it.
+fn edit(path: &Path, text: &str, by_rename: bool) {
+    if by_rename {
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(&beside, path).unwrap();
+    } else {
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+async fn plugin_of(server: &ServerProcess) -> String {
+    let answer = server.chat("m", "x").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let trace = server
+        .ask(Method::GET, &format!("/api/v1/traces/{}", answer.trace.unwrap()), "")
+        .await;
+    let trace: Value = serde_json::from_str(&trace.body).unwrap();
+    trace["calls"][0]["plugin"].as_str().unwrap().to_owned()
+}
+
+/// Waits until this plugin answers; an edit is taken over within moments.
+async fn until_answered_by(server: &ServerProcess, plugin: &str) {
+    for _ in 0..400 {
+        if plugin_of(server).await == plugin {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{plugin} never answered\n{}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_edited_line_changes_who_answers_and_no_request_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (address, stop) = (server.address(), Arc::clone(&stop));
+        clients.spawn(async move {
+            let mut connection = connect(address).await.unwrap();
+            let mut count = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let body = chat_body("m", "x", count % 2 == 0);
+                let answer = send(&mut connection, Method::POST, "/v1/chat/completions", &body)
+                    .await
+                    .unwrap();
+                assert_eq!(answer.status, 200, "{}", answer.body);
+                count += 1;
+            }
+            count
+        });
+    }
+    for round in 0..EDITS {
+        // Long enough to live through the swap that this round makes.
+        let slow = (round % 10 == 0).then(|| {
+            let address = server.address();
+            tokio::spawn(async move {
+                let mut connection = connect(address).await.unwrap();
+                let mut body: Value = serde_json::from_str(&chat_body("m", "x", true)).unwrap();
+                body["stub"] =
+                    serde_json::json!({ "text": "one two three four five six", "deltas": 6, "delay_ms": 60 });
+                send(&mut connection, Method::POST, "/v1/chat/completions", &body.to_string()).await
+            })
+        });
+        let next = if round % 2 == 0 { "other" } else { "stub" };
+        edit(&server.registry(), &registry(next), round % 4 < 2);
+        until_answered_by(&server, next).await;
+        if let Some(slow) = slow {
+            let answer = slow
+                .await
+                .unwrap()
+                .expect("a stream that lives through a swap ends well");
+            assert!(answer.body.ends_with("data: [DONE]\n\n"), "{}", answer.body);
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    let answered: u32 = clients.join_all().await.iter().sum();
+    assert!(answered >= EDITS, "only {answered} requests ran beside {EDITS} edits");
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_edit_leaves_the_old_generation_serving_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
+    for (broken, said) in [
+        (registry("nobody"), "nobody"),
+        (
+            registry("stub").replace("kind = \"provider\"", "knid = \"provider\""),
+            "knid",
+        ),
+        (
+            registry("stub").replace("provider-stub", "provider-absent"),
+            "provider-absent",
+        ),
+        ("[server".to_owned(), "registry.toml:1"),
+    ] {
+        let before = server.log().matches("was not taken over").count();
+        edit(&server.registry(), &broken, false);
+        for _ in 0..400 {
+            if server.log().matches("was not taken over").count() > before {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let log = server.log();
+        assert!(
+            log.matches("was not taken over").count() > before && log.contains(said),
+            "{said}:\n{log}"
+        );
+        assert_eq!(plugin_of(&server).await, "stub");
+    }
+    edit(&server.registry(), &registry("other"), true);
+    until_answered_by(&server, "other").await;
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_makes_the_server_look_at_its_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path(), &registry("stub"), &["--no-watch"]);
+    edit(&server.registry(), &registry("other"), false);
+    assert_eq!(plugin_of(&server).await, "stub", "nobody asked yet");
+    // SAFETY: `kill` takes two numbers and touches no memory of ours.
+    unsafe { libc::kill(libc::pid_t::try_from(server.pid()).unwrap(), libc::SIGHUP) };
+    until_answered_by(&server, "other").await;
+    server.stop();
+}

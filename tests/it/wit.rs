@@ -1,0 +1,94 @@
+//! The contracts: every package resolves, and every item says what it is. That they bind is `encaje-bindings` itself.
+
+use wit_parser::{Docs, Resolve, TypeDefKind, WorldItem};
+
+use crate::support::root;
+
+const PACKAGES: [&str; 8] = [
+    "common",
+    "host",
+    "provider",
+    "storage",
+    "evaluator",
+    "instrumentor",
+    "retriever",
+    "source",
+];
+
+fn resolved() -> Resolve {
+    let mut resolve = Resolve::default();
+    for package in PACKAGES {
+        let folder = root().join("wit").join(package);
+        resolve
+            .push_dir(&folder)
+            .unwrap_or_else(|error| panic!("{package}: {error:#}"));
+    }
+    resolve
+}
+
+#[test]
+fn every_package_resolves_and_there_is_no_other() {
+    let resolve = resolved();
+    let mut names: Vec<_> = resolve
+        .packages
+        .iter()
+        .map(|(_, package)| package.name.to_string())
+        .collect();
+    names.sort();
+    let mut expected: Vec<_> = PACKAGES.iter().map(|name| format!("encaje:{name}@0.1.0")).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+    let folders = std::fs::read_dir(root().join("wit")).unwrap();
+    assert_eq!(
+        folders.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(),
+        PACKAGES.len()
+    );
+}
+
+#[test]
+fn every_item_has_prose() {
+    let resolve = resolved();
+    let mut silent = Vec::new();
+    let mut check = |what: String, docs: &Docs| {
+        if docs.contents.as_deref().unwrap_or_default().trim().is_empty() {
+            silent.push(what);
+        }
+    };
+    for (_, interface) in &resolve.interfaces {
+        let name = interface.name.clone().unwrap_or_default();
+        check(format!("interface {name}"), &interface.docs);
+        for (function, definition) in &interface.functions {
+            check(format!("{name}/{function}"), &definition.docs);
+        }
+        for (type_name, id) in &interface.types {
+            let definition = &resolve.types[*id];
+            if matches!(definition.kind, TypeDefKind::Type(wit_parser::Type::Id(_))) {
+                continue; // a `use` of another interface's type
+            }
+            check(format!("{name}/{type_name}"), &definition.docs);
+        }
+    }
+    for (_, package) in &resolve.packages {
+        check(package.name.to_string(), &package.docs);
+    }
+    assert!(silent.is_empty(), "without prose: {silent:#?}");
+}
+
+#[test]
+fn every_kind_of_plugin_has_its_lifecycle_and_the_whole_host() {
+    let resolve = resolved();
+    for (_, package) in &resolve.packages {
+        let Some(world) = package.worlds.get("plugin") else {
+            continue;
+        };
+        let world = &resolve.worlds[*world];
+        let exports: Vec<_> = world.exports.values().collect();
+        assert_eq!(exports.len(), 2, "{}: its kind and the lifecycle", package.name);
+        let imports = world
+            .imports
+            .values()
+            .filter(|item| matches!(item, WorldItem::Interface { .. }))
+            .count();
+        assert!(imports >= 12, "{}: {imports} imports", package.name);
+    }
+}

@@ -1,0 +1,1 @@
+//! Empty: this package holds the integration tests (`it`) and the benches.
