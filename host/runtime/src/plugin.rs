@@ -139,7 +139,7 @@ impl<'a> Waiting<'a> {
         let entered = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
             (now < most).then_some(now + 1)
         });
-        entered.is_ok().then_some(Self(count))
+        entered.is_ok().then(|| Self(count))
     }
 }
 
