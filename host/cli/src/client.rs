@@ -2,8 +2,11 @@
 //!
 //! Plain HTTP only; it is no way out for plugins, which have `encaje-capabilities`.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use encaje_registry::{Environment, Secrets};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
@@ -14,6 +17,9 @@ use tokio::net::TcpStream;
 
 /// Bytes of one answer that is read whole: a trace with its largest messages.
 const ANSWER_BYTES: usize = 64 << 20;
+
+/// The secret that holds the key.
+const KEY: &str = "ENCAJE_API_KEY";
 
 /// Where a server is, and the key for it.
 #[derive(Debug, Clone)]
@@ -31,11 +37,21 @@ impl Address {
         if authority.is_empty() || authority.contains(['/', '@', ' ', '?', '#']) {
             bail!("`{url}` is no address of a running server: write http://HOST:PORT");
         }
+        let key = match key {
+            Some(key) => Some(key),
+            None => key_of_dotenv()?,
+        };
         Ok(Self {
             authority: authority.to_owned(),
             key,
         })
     }
+}
+
+/// The key that `.env` in this folder has, for who set none by flag or environment.
+fn key_of_dotenv() -> Result<Option<String>> {
+    let secrets = Secrets::load([KEY], &Environment::of_process(), Path::new(".env"))?;
+    Ok(secrets.get(KEY).map(str::to_owned))
 }
 
 /// One connection.

@@ -52,7 +52,7 @@ impl<B: Bindings> Visit<B> {
     ) -> Result<Self, Problem> {
         let deadline = Instant::now() + wall;
         let meter = Meter::new(plugin.limits.cpu);
-        let record = Record::begin(plugin, call, function, Arc::clone(&meter));
+        let mut record = Record::begin(plugin, call, function, Arc::clone(&meter));
         let state = State::new(
             Arc::clone(plugin.shared()),
             call.clone(),
@@ -66,9 +66,13 @@ impl<B: Bindings> Visit<B> {
         store.set_max_component_handles(limits::HANDLES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(on_epoch);
-        let made = meter.metered(B::instantiate(pre, &mut store)).await;
-        let mut record = record;
-        let bindings = made.map_err(|error| record.failed(trapped(&store, &error)))?;
+        let made = timeout_at(deadline, meter.metered(B::instantiate(pre, &mut store))).await;
+        record.peak_memory = store.data().memory.peak();
+        let bindings = match made {
+            Ok(Ok(bindings)) => bindings,
+            Ok(Err(error)) => return Err(record.failed(trapped(&store, &error))),
+            Err(_) => return Err(record.failed(timed_out(&record.plugin))),
+        };
         Ok(Self {
             store,
             bindings: Arc::new(bindings),
@@ -84,6 +88,10 @@ impl<B: Bindings> Visit<B> {
     ) -> Result<T, Problem> {
         self.record.calls += 1;
         let deadline = self.store.data().deadline;
+        // A guest that never waits would be asked before the clock.
+        if Instant::now() >= deadline {
+            return Err(self.record.failed(timed_out(&self.record.plugin)));
+        }
         let meter = Arc::clone(&self.store.data().meter);
         let bindings = Arc::clone(&self.bindings);
         let done = timeout_at(deadline, meter.metered(work(&mut self.store, &bindings))).await;
