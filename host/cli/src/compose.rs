@@ -63,6 +63,7 @@ pub struct Composed {
     pub migrated: Vec<String>,
     /// Whether any plugin is another than the one that serves.
     pub changed: bool,
+    models: Vec<ModelSpec>,
     databases: Databases,
     loaded: BTreeMap<String, Loaded>,
 }
@@ -116,7 +117,7 @@ impl Composer {
                 self.component(config, plugin, &lock, compile).await?,
             );
         }
-        self.replace_models(config).await?;
+        let models = self.models_of(config).await?;
         let data = config.settings.data.value.clone();
         let databases = self.open_databases(&data, registry).await?;
         let mut loaded = BTreeMap::new();
@@ -139,6 +140,7 @@ impl Composer {
             generation,
             migrated,
             changed,
+            models,
             databases,
             loaded,
         })
@@ -146,6 +148,7 @@ impl Composer {
 
     /// Remembers what serves now, so that the next generation shares what has not changed.
     pub fn serves(&mut self, composed: Composed) -> Generation {
+        self.models.replace(composed.models);
         self.databases = composed.databases;
         self.loaded = composed.loaded;
         self.number = composed.generation.number;
@@ -195,7 +198,8 @@ impl Composer {
         }))
     }
 
-    async fn replace_models(&self, config: &Config) -> Result<()> {
+    /// The models of a registry, fetched where they are not here.
+    async fn models_of(&self, config: &Config) -> Result<Vec<ModelSpec>> {
         let progress = Arc::clone(&self.progress);
         let paths = artifacts::models(&config.home, &config.folder, &config.registry, &[], progress).await?;
         let specs = config.registry.models.values().filter_map(|model| {
@@ -216,8 +220,7 @@ impl Composer {
                 limits,
             })
         });
-        self.models.replace(specs.collect());
-        Ok(())
+        Ok(specs.collect())
     }
 
     async fn open_databases(&self, data: &Path, registry: &Registry) -> Result<Databases> {

@@ -33,7 +33,7 @@ impl Config {
     pub fn load(common: &Common, listen: Option<std::net::SocketAddr>) -> Result<Self> {
         let path = std::path::absolute(&common.registry)
             .with_context(|| format!("the registry's path `{}` is no path", common.registry.display()))?;
-        let (text, registry) = read_registry(&path)?;
+        let (text, mut registry) = read_registry(&path)?;
         let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         let environment = Environment::of_process();
         for unknown in environment.unknown() {
@@ -50,6 +50,7 @@ impl Config {
         registry
             .refuse_open_listen(settings.listen.value)
             .map_err(|refused| anyhow!("{refused}"))?;
+        registry.hub.clone_from(&settings.hub.value);
         let home = EncajeHome::at(settings.home.value.clone())?;
         Ok(Self {
             path,

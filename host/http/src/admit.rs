@@ -108,7 +108,7 @@ fn check_origin(parts: &Parts, allowed: &[String]) -> Result<(), Problem> {
     let denied = |what: &str, code: &str| {
         let message = format!(
             "A server without API keys answers only requests to and from this machine's own names; {what} is another. \
-             Add it to the allowed hosts, or give the server keys."
+             Ask it by its address, or give the server keys."
         );
         Problem::new(ProblemKind::Denied, message).with_code(code)
     };

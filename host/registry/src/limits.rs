@@ -67,13 +67,13 @@ pub const DEFAULT_IN_FLIGHT: u32 = 1_024;
 /// See [`DEFAULT_IN_FLIGHT`].
 pub const MAX_IN_FLIGHT: u32 = 65_536;
 
-/// A guest's linear memories together. A Rust guest needs one or two MiB, one in Python 13 at its start; 4 GiB is what a
-/// 32-bit guest can address.
+/// A guest's linear memories together. A Rust guest needs one or two MiB, one in Python 13 at its start; 1 GiB is what
+/// the pool of instances has room for.
 pub const DEFAULT_MEMORY: u64 = 64 << 20;
 /// See [`DEFAULT_MEMORY`].
 pub const MIN_MEMORY: u64 = 1 << 20;
 /// See [`DEFAULT_MEMORY`].
-pub const MAX_MEMORY: u64 = 4 << 30;
+pub const MAX_MEMORY: u64 = 1 << 30;
 
 /// CPU time of one visit to an instance. A healthy visit takes microseconds to milliseconds.
 pub const DEFAULT_CPU: Duration = Duration::from_secs(2);

@@ -12,7 +12,15 @@ use serde_json::{Value, json};
 use crate::registry::{Registry, Route};
 
 /// `[server]` keys that are read once, at the start.
-const AT_START: [&str; 4] = ["listen", "data", "max_body", "max_in_flight"];
+const AT_START: [&str; 7] = [
+    "listen",
+    "data",
+    "max_body",
+    "max_in_flight",
+    "timeout",
+    "drain",
+    "when_storage_fails",
+];
 
 /// What happens to something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

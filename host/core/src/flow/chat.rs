@@ -39,7 +39,7 @@ pub(crate) async fn run(
     let failure = match &outcome {
         Outcome::Failed(problem) => Some(problem.clone()),
         // Whoever still listens must not take what came for the whole answer.
-        Outcome::Cancelled => Some(gone()),
+        Outcome::Cancelled => Some(cut_off()),
         Outcome::Completed => None,
     };
     let said = tee.said.clone();
@@ -50,6 +50,11 @@ pub(crate) async fn run(
     };
     // The caller may have gone; there is nobody left to tell.
     let _ = said.send(last).await;
+}
+
+fn cut_off() -> Problem {
+    let message = "The answer was cut off: the call was cancelled, or what it said was not read for too long.";
+    Problem::new(ProblemKind::Cancelled, message)
 }
 
 fn gone() -> Problem {

@@ -45,6 +45,8 @@ pub enum Source {
     Hub {
         /// `organisation/name`.
         repository: String,
+        /// A branch, tag or commit.
+        revision: String,
         /// Paths in the repository.
         files: Vec<String>,
     },
@@ -62,7 +64,7 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hub { repository, files } => write!(f, "hub {repository} ({})", files.join(", ")),
+            Self::Hub { repository, files, .. } => write!(f, "hub {repository} ({})", files.join(", ")),
             Self::Pip { requirement, file } => write!(f, "pip {requirement} ({file})"),
             Self::Path(path) => write!(f, "path {}", path.display()),
         }
@@ -167,7 +169,7 @@ pub trait Download: Send + Sync {
 /// The hub that [`Source::Hub`] stands for.
 #[derive(Clone)]
 pub struct Hub {
-    /// Its address; files are at `{base}/{repository}/resolve/main/{file}`.
+    /// Its address; files are at `{base}/{repository}/resolve/{revision}/{file}`.
     pub base: String,
     /// Who fetches.
     pub download: Arc<dyn Download>,
@@ -254,8 +256,14 @@ impl Models {
             .say(&format!("model {}: fetching it from {source}", wanted.name));
         let store = Store::new(&self.home);
         let staging = store.stage().map_err(ModelError::Folder)?;
-        if let Source::Hub { repository, files } = source
-            && let Err(error) = self.fetch_from_hub(&store, &staging, wanted, repository, files).await
+        if let Source::Hub {
+            repository,
+            revision,
+            files,
+        } = source
+            && let Err(error) = self
+                .fetch_from_hub(&store, &staging, wanted, (repository, revision), files)
+                .await
         {
             return Ok(Err(error));
         }
@@ -278,7 +286,7 @@ impl Models {
         store: &Store,
         staging: &Staging,
         wanted: &Wanted,
-        repository: &str,
+        (repository, revision): (&str, &str),
         files: &[String],
     ) -> Result<(), SourceError> {
         let failed = |reason: String| SourceError::Failed(reason);
@@ -289,13 +297,16 @@ impl Models {
         if files.is_empty() || files.len() > MODEL_FILES {
             return Err(failed(format!("it must name 1 to {MODEL_FILES} files")));
         }
-        for part in files.iter().map(String::as_str).chain([repository]) {
+        for part in files.iter().map(String::as_str).chain([repository, revision]) {
             if !is_plain_path(part) {
                 return Err(failed(format!("{part:?} is not a plain relative path")));
             }
         }
         for file in files {
-            let url = format!("{}/{repository}/resolve/main/{file}", hub.base.trim_end_matches('/'));
+            let url = format!(
+                "{}/{repository}/resolve/{revision}/{file}",
+                hub.base.trim_end_matches('/')
+            );
             let partial = store.partial(&wanted.sha256, repository, file)?;
             let meter = self.progress.start(&format!("downloading {file}"), Work::Bytes(None));
             let fetched = hub.download.fetch(&url, &partial, meter.as_ref()).await;

@@ -150,6 +150,7 @@ async fn when_every_source_fails_each_is_listed_and_nothing_is_left_behind() {
     let sources = vec![
         Source::Hub {
             repository: "org/tiny".into(),
+            revision: "main".to_owned(),
             files: vec!["model.gguf".into()],
         },
         Source::Pip {
@@ -282,6 +283,7 @@ async fn a_download_goes_on_where_it_broke_off() {
     let files = vec!["model.safetensors".to_owned(), "config.json".to_owned()];
     let wanted = wanted(vec![Source::Hub {
         repository: "org/tiny".into(),
+        revision: "main".to_owned(),
         files,
     }]);
     let error = models.ensure(&wanted).await.unwrap_err();
@@ -318,6 +320,7 @@ async fn two_at_once_fetch_once() {
     let models = fixture.models(Some(download.clone()), Pip::default());
     let wanted = wanted(vec![Source::Hub {
         repository: "org/tiny".into(),
+        revision: "main".to_owned(),
         files: vec!["m".into()],
     }]);
     let (one, two) = tokio::join!(models.ensure(&wanted), models.ensure(&wanted));
