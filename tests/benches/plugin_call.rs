@@ -176,7 +176,10 @@ async fn alternate_fresh(sides: &Sides) -> Samples {
             };
             spent[side] = microseconds(start.elapsed());
         }
-        assert!(said[0] > 1 && said[0] == said[1], "both sides do the same work: {said:?}");
+        assert!(
+            said[0] > 1 && said[0] == said[1],
+            "both sides do the same work: {said:?}"
+        );
         if pair >= PAIRS / 10 {
             samples.port.push(spent[0]);
             samples.bare.push(spent[1]);
