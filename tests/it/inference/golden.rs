@@ -273,7 +273,6 @@ async fn sentence_vectors_are_those_of_the_reference() {
         for vectors in [&answer.vectors, &by_tokens.vectors] {
             let own = &vectors[index * 384..][..384];
             let cosine = cosine(own, &sentence.vector);
-            println!("COS {cosine} {}", sentence.ids.len());
             assert!(cosine >= 0.9999, "{cosine} {:?}", sentence.text);
         }
     }
