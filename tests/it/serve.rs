@@ -13,7 +13,7 @@ use crate::support::process::{chat_body, connect, send};
 use crate::support::{ServerProcess, registry};
 
 /// How often the server is killed; each time at another moment of a busy half second.
-const KILLS: u32 = 12;
+const KILLS: u32 = 50;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -172,9 +172,14 @@ async fn a_kill_at_any_moment_loses_no_trace_of_a_finished_answer() {
             let (address, stop) = (server.address(), Arc::clone(&stop));
             clients.spawn(async move { finished_answers(address, &stop, client % 2 == 0).await });
         }
-        tokio::time::sleep(Duration::from_millis(40 + u64::from(round) * 37)).await;
+        tokio::time::sleep(Duration::from_millis(30 + u64::from(round) * 37 % 400)).await;
         server.kill();
         stop.store(true, Ordering::Relaxed);
+        assert_eq!(
+            check_of_the_database(&folder.path().join("data")),
+            "ok",
+            "round {round}"
+        );
         let traces: Vec<String> = clients.join_all().await.concat();
         server = ServerProcess::restart(folder.path(), &[]);
         let mut connection = server.connect().await.unwrap();
@@ -194,6 +199,13 @@ async fn a_kill_at_any_moment_loses_no_trace_of_a_finished_answer() {
         "only {answered} answers came to their end: this showed nothing"
     );
     server.stop();
+}
+
+/// What SQLite itself says of the ledger's file, with the log that the killed server left beside it.
+fn check_of_the_database(data: &std::path::Path) -> String {
+    let database = rusqlite::Connection::open(data.join("main.db")).unwrap();
+    let check = database.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+    check.unwrap()
 }
 
 /// The traces of the answers that came to their end before the server died.

@@ -210,7 +210,7 @@ pub struct Bench {
     /// Ask for streamed answers.
     #[arg(long)]
     pub stream: bool,
-    /// Another path to compare with, asked with GET in the same run, such as /health.
-    #[arg(long)]
+    /// Another server that is sent the same requests, in turns with the first, to compare with.
+    #[arg(long, value_name = "URL")]
     pub baseline: Option<String>,
 }

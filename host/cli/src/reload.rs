@@ -17,8 +17,11 @@ use crate::compose::Composer;
 use crate::config::Config;
 use crate::status::Status;
 
-/// Editors write in several steps; what follows within this time belongs to the same edit.
-const SETTLE: Duration = Duration::from_millis(20);
+/// An edit in place is several steps, at least an emptying and a write. It is over when nothing happened for this long.
+const QUIET: Duration = Duration::from_millis(30);
+
+/// A file that never comes to rest is read after this long all the same.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A file system that reports nothing (some network and container mounts) is looked at so often.
 const POLL: Duration = Duration::from_secs(2);
@@ -58,8 +61,10 @@ impl Reloader {
         // An edit between the reading of the registry and the first look of the watcher has no event of its own.
         self.attend(Wish::Changed).await;
         while let Some(mut wish) = wishes.recv().await {
-            tokio::time::sleep(SETTLE).await;
-            while let Ok(another) = wishes.try_recv() {
+            let patience = tokio::time::Instant::now() + PATIENCE;
+            while tokio::time::Instant::now() < patience
+                && let Ok(Some(another)) = tokio::time::timeout(QUIET, wishes.recv()).await
+            {
                 wish = wish.max(another);
             }
             self.attend(wish).await;

@@ -1,6 +1,7 @@
 //! The tables, as data. A storage plugin makes real ones of them and never interprets their meaning.
 //!
-//! Only tables that this version writes stand here; later ones are added, nothing is ever dropped or retyped.
+//! Only tables that this version writes stand here; later ones are added, nothing is ever dropped or retyped. Every key
+//! begins with the tenant: a trace id can come from a client, and no tenant's may meet another's.
 
 use crate::storage::{Column, ColumnType, Index, Table};
 
@@ -37,7 +38,7 @@ fn spans() -> Table {
             optional("request_id", ColumnType::Text),
             optional("commit_id", ColumnType::Text),
         ],
-        key: vec!["trace_id".to_owned(), "span_id".to_owned()],
+        key: names(&["tenant", "trace_id", "span_id"]),
         indexes: vec![index(&["tenant", "root", "start_us"])],
     }
 }
@@ -57,7 +58,7 @@ fn messages() -> Table {
             required("content", ColumnType::Json),
             optional("finish", ColumnType::Text),
         ],
-        key: vec!["trace_id".to_owned(), "span_id".to_owned(), "position".to_owned()],
+        key: names(&["tenant", "trace_id", "span_id", "position"]),
         indexes: Vec::new(),
     }
 }
@@ -82,8 +83,12 @@ fn optional(name: &str, of: ColumnType) -> Column {
 
 fn index(columns: &[&str]) -> Index {
     Index {
-        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        columns: names(columns),
         unique: false,
         text: false,
     }
+}
+
+fn names(columns: &[&str]) -> Vec<String> {
+    columns.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -108,6 +108,9 @@ pub struct Trace {
     pub messages: Vec<StoredMessage>,
 }
 
+/// Hexadecimal digits of a whole trace id.
+const ID_DIGITS: usize = 32;
+
 /// Rows of one trace that are read at most; a call of this version writes fewer than a hundred.
 const MAX_ROWS: u32 = 10_000;
 
@@ -160,6 +163,9 @@ pub async fn show(storage: &dyn Storage, call: &Call, tenant: &str, id: &str) ->
         ]]
     };
     let spans = read(storage, call, "spans", of_trace(tenant, &id), "start_us").await?;
+    if spans.rows.is_empty() {
+        return Err(not_found(&id));
+    }
     let mut trace = Trace::default();
     for row in rows(&spans) {
         if row.flag("root") {
@@ -184,34 +190,47 @@ pub async fn show(storage: &dyn Storage, call: &Call, tenant: &str, id: &str) ->
 }
 
 async fn resolve(storage: &dyn Storage, call: &Call, tenant: &str, id: &str) -> Result<String, Problem> {
-    let plausible = (1..=32).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let not_found =
-        || Problem::new(ProblemKind::NotFound, format!("There is no trace `{id}`.")).with_code("trace_not_found");
-    if !plausible {
-        return Err(not_found());
+    if id.is_empty() || id.len() > ID_DIGITS || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(not_found(id));
+    }
+    let id = id.to_ascii_lowercase();
+    if id.len() == ID_DIGITS {
+        return Ok(id);
     }
     let starts = Comparison {
         field: "trace_id".to_owned(),
         by: Comparator::StartsWith,
-        values: vec![Value::Text(id.to_ascii_lowercase())],
+        values: vec![Value::Text(id.clone())],
     };
-    let filter = vec![vec![
-        Comparison::equal("tenant", tenant),
-        Comparison::equal("root", true),
-        starts,
-    ]];
-    let page = read(storage, call, "spans", filter, "start_us").await?;
-    let mut found: Vec<String> = rows(&page).filter_map(|row| row.text("trace_id")).collect();
-    found.sort_unstable();
-    found.dedup();
-    match found.as_slice() {
-        [] => Err(not_found()),
-        [one] => Ok(one.clone()),
+    // The first trace and the last one: where they are the same, there is one.
+    let mut ends = Vec::new();
+    for descending in [false, true] {
+        let query = Query {
+            table: "spans".to_owned(),
+            columns: vec!["trace_id".to_owned()],
+            filter: vec![vec![Comparison::equal("tenant", tenant), starts.clone()]],
+            order: vec![Order {
+                field: "trace_id".to_owned(),
+                descending,
+            }],
+            limit: 1,
+            cursor: None,
+        };
+        let page = storage.read(call, &query).await?;
+        ends.extend(rows(&page).filter_map(|row| row.text("trace_id")));
+    }
+    match ends.as_slice() {
+        [first, last] if first == last => Ok(first.clone()),
+        [] => Err(not_found(&id)),
         _ => Err(Problem::invalid(
             "id",
-            format!("{} traces begin with `{id}`; give more of it.", found.len()),
+            format!("Several traces begin with `{id}`; give more of it."),
         )),
     }
+}
+
+fn not_found(id: &str) -> Problem {
+    Problem::new(ProblemKind::NotFound, format!("There is no trace `{id}`.")).with_code("trace_not_found")
 }
 
 async fn read(storage: &dyn Storage, call: &Call, table: &str, filter: Filter, order: &str) -> Result<Page, Problem> {

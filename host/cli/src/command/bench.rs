@@ -1,7 +1,6 @@
-//! `bench`: load on a running server, closed or open loop, with quantiles; a baseline path can be measured in the same
-//! run, interleaved, so that both see the same noise.
+//! `bench`: load on a running server, closed or open loop, with quantiles; another server can be measured in the same
+//! run, in turns, so that both see the same noise.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -12,18 +11,13 @@ use serde_json::json;
 use crate::args::Bench;
 use crate::client::{Address, Connection, whole};
 
-/// Rounds in which the measured path and the baseline take turns.
+/// Rounds in which the measured server and the baseline take turns.
 const ROUNDS: u64 = 3;
 
 /// What is asked.
-#[derive(Clone)]
-struct Ask {
-    method: Method,
-    path: String,
-    body: Bytes,
-}
+const PATH: &str = "/v1/chat/completions";
 
-/// What was measured of one path.
+/// What was measured of one server.
 #[derive(Default)]
 struct Measured {
     latencies: Vec<Duration>,
@@ -41,30 +35,24 @@ pub(crate) async fn run(options: &Bench) -> Result<()> {
         "stream": options.stream,
         "messages": [{ "role": "user", "content": "Write one sentence about the sea." }],
     });
-    let chat = Ask {
-        method: Method::POST,
-        path: "/v1/chat/completions".to_owned(),
-        body: serde_json::to_vec(&body)?.into(),
-    };
-    let baseline = options.baseline.clone().map(|path| Ask {
-        method: Method::GET,
-        path,
-        body: Bytes::new(),
-    });
+    let body = Bytes::from(serde_json::to_vec(&body)?);
+    let baseline = options.baseline.as_deref();
+    let baseline = baseline.map(|url| Address::parse(url, None)).transpose()?;
     let part = Duration::from_millis(options.seconds * 1_000 / ROUNDS);
-    load(&address, &chat, options, Duration::from_millis(500))
-        .await
-        .context("warming up")?;
+    for address in [Some(&address), baseline.as_ref()].into_iter().flatten() {
+        let warm = load(address, &body, options, Duration::from_millis(500));
+        warm.await.context("warming up")?;
+    }
     let (mut measured, mut compared) = (Measured::default(), Measured::default());
     for _ in 0..ROUNDS {
-        measured.add(load(&address, &chat, options, part).await?);
+        measured.add(load(&address, &body, options, part).await?);
         if let Some(baseline) = &baseline {
-            compared.add(load(&address, baseline, options, part).await?);
+            compared.add(load(baseline, &body, options, part).await?);
         }
     }
     measured.print(&format!("chat {}", options.model));
-    if let Some(baseline) = &baseline {
-        compared.print(&baseline.path);
+    if baseline.is_some() {
+        compared.print("baseline");
         let added = |share: f64| measured.quantile(share).as_secs_f64() - compared.quantile(share).as_secs_f64();
         println!(
             "added     p50 {:.2} ms, p99 {:.2} ms",
@@ -72,19 +60,18 @@ pub(crate) async fn run(options: &Bench) -> Result<()> {
             added(0.99) * 1e3
         );
     }
-    if measured.errors > 0 {
-        bail!("{} requests failed", measured.errors);
+    if measured.errors + compared.errors > 0 {
+        bail!("{} requests failed", measured.errors + compared.errors);
     }
     Ok(())
 }
 
-async fn load(address: &Address, ask: &Ask, options: &Bench, length: Duration) -> Result<Measured> {
+async fn load(address: &Address, body: &Bytes, options: &Bench, length: Duration) -> Result<Measured> {
     let start = Instant::now();
     let mut workers = tokio::task::JoinSet::new();
-    let ask = Arc::new(ask.clone());
     for worker in 0..options.connections {
         let mut connection = Connection::open(address).await?;
-        let ask = Arc::clone(&ask);
+        let body = body.clone();
         // In an open loop each connection sends at its share of the rate, and waiting for one's turn counts.
         let pace = options.rate.map(|rate| Pace::new(rate, options.connections, worker));
         workers.spawn(async move {
@@ -96,7 +83,7 @@ async fn load(address: &Address, ask: &Ask, options: &Bench, length: Duration) -
                     None => Instant::now(),
                 };
                 count += 1;
-                let answered = match connection.send(ask.method.clone(), &ask.path, ask.body.clone()).await {
+                let answered = match connection.send(Method::POST, PATH, body.clone()).await {
                     Ok(response) => whole(response).await,
                     Err(error) => Err(error),
                 };
