@@ -19,6 +19,9 @@ pub const MAX_EMPTY_BATCHES: u32 = 1_000;
 /// times the longest answer that a current model gives.
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 
+/// What an event of an answer counts for beside its text: an answer has half a million events at most.
+pub const EVENT_BYTES: usize = 32;
+
 /// Traces that wait for their commit: at 3,000 calls a second, more than a second of a stalled disk.
 pub const LEDGER_QUEUE: usize = 4_096;
 

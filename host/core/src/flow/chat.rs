@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::mpsc::Sender;
 
 use crate::call::Call;
-use crate::chat::{ChatEvent, ChatRequest, Chunk, Usage};
+use crate::chat::{ChatEvent, ChatRequest, Chunk, TokenLogprob, Usage};
 use crate::generation::Generation;
 use crate::ledger::Ledger;
 use crate::limits;
@@ -268,16 +268,25 @@ impl Tee {
     }
 }
 
-/// Bytes of an event that grow with the answer.
+/// Bytes that an event takes in memory, roughly; an event that says nothing takes some too, or a stream of those would
+/// never end.
 fn size(event: &ChatEvent) -> usize {
-    match event {
+    let said = match event {
         ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) => text.len(),
-        ChatEvent::ToolCall(delta) => delta.arguments.len(),
+        ChatEvent::ToolCall(delta) => {
+            let once = [&delta.id, &delta.name].into_iter().flatten().map(String::len);
+            delta.arguments.len() + once.sum::<usize>()
+        }
         ChatEvent::Other(name, json) => name.len() + json.len(),
-        ChatEvent::Logprobs(tokens) => tokens
-            .iter()
-            .map(|token| 32 + token.bytes.len() * 2 + token.top.len() * 48)
-            .sum(),
-        ChatEvent::Usage(_) | ChatEvent::Finish(_) => 0,
-    }
+        ChatEvent::Logprobs(tokens) => tokens.iter().map(size_of_token).sum(),
+        ChatEvent::Usage(usage) => usage.extra.iter().map(|(name, json)| name.len() + json.len()).sum(),
+        ChatEvent::Finish(reason) => reason.as_str().len(),
+    };
+    limits::EVENT_BYTES + said
+}
+
+fn size_of_token(token: &TokenLogprob) -> usize {
+    let rivals = token.top.iter().map(|rival| rival.token.len() + rival.bytes.len());
+    let own = limits::EVENT_BYTES + token.token.len() + token.bytes.len();
+    own + token.top.len() * limits::EVENT_BYTES + rivals.sum::<usize>()
 }

@@ -92,6 +92,15 @@ pub(super) fn commit_span(
     )
 }
 
+/// The trace that a row belongs to.
+pub(super) fn trace_of(row: &Mutation) -> Option<&str> {
+    let (Mutation::Upsert(_, fields) | Mutation::Insert(_, fields)) = row else {
+        return None;
+    };
+    let (_, trace) = fields.iter().find(|(name, _)| name == "trace_id")?;
+    trace.as_text()
+}
+
 fn root_span(call: &Call, exchange: &Exchange) -> Fields {
     let operation = exchange.asked.operation();
     let (status, message) = match &exchange.outcome {

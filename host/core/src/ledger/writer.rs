@@ -100,6 +100,10 @@ impl Writer {
         match outcome {
             Err(problem) if permanent(&problem) => {
                 tracing::error!(%problem, calls = waiting.len(), "the storage refuses a group; its calls go one by one");
+                // Spans of earlier commits, whose callers have been answered.
+                let _ = self
+                    .commit(batch.get(..shared).unwrap_or_default(), &commit_id, 0)
+                    .await;
                 let mut start = shared;
                 for (end, done) in ends.into_iter().zip(waiting) {
                     let alone = batch.get(start..end).unwrap_or_default();
@@ -195,6 +199,22 @@ impl Writer {
         }
     }
 
+    /// Writes the rows of a batch that was refused one by one, and drops those that are refused alone. Whether the storage
+    /// answered to the end.
+    async fn replay_rows(&mut self, batch: &[Mutation]) -> bool {
+        for row in batch {
+            match self.write(std::slice::from_ref(row), "", 0).await {
+                Ok(()) => {}
+                Err(problem) if permanent(&problem) => {
+                    let trace = record::trace_of(row).unwrap_or("-");
+                    tracing::error!(%problem, trace, "the storage refuses a spooled row for good; it is dropped");
+                }
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
     /// Writes what waits in the spool, oldest first, while the storage takes it.
     async fn replay(&mut self) {
         while !self.spool.is_empty() && self.may_ask() {
@@ -213,7 +233,10 @@ impl Writer {
                     Ok(()) => tracing::info!(rows = batch.len(), "spooled traces were written"),
                     Err(problem) if permanent(&problem) => {
                         // It would fail for ever and block what waits behind it.
-                        tracing::error!(%problem, ?batch, "the storage refuses spooled traces for good; they are dropped");
+                        tracing::error!(%problem, "the storage refuses spooled traces; their rows go one by one");
+                        if !self.replay_rows(&batch).await {
+                            return;
+                        }
                     }
                     Err(_) => return,
                 }
