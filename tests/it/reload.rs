@@ -1,11 +1,14 @@
 //! Edits of the registry under load: no request fails, a stream ends where it began, a bad edit changes nothing.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::Method;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request};
 use serde_json::Value;
 
 use crate::support::process::{chat_body, connect, send};
@@ -28,11 +31,30 @@ fn edit(path: &Path, text: &str, by_rename: bool) {
 async fn plugin_of(server: &ServerProcess) -> String {
     let answer = server.chat("m", "x").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let trace = server
-        .ask(Method::GET, &format!("/api/v1/traces/{}", answer.trace.unwrap()), "")
-        .await;
+    plugin_of_trace(server, &answer.trace.unwrap()).await
+}
+
+async fn plugin_of_trace(server: &ServerProcess, trace: &str) -> String {
+    let trace = server.ask(Method::GET, &format!("/api/v1/traces/{trace}"), "").await;
     let trace: Value = serde_json::from_str(&trace.body).unwrap();
     trace["calls"][0]["plugin"].as_str().unwrap().to_owned()
+}
+
+/// A stream of which the first piece has come, and which goes on for longer than a swap takes: its trace, and its rest.
+async fn begun_stream(address: SocketAddr) -> (String, Incoming) {
+    let mut body: Value = serde_json::from_str(&chat_body("m", "x", true)).unwrap();
+    body["stub"] = serde_json::json!({ "text": "one two three four five six", "deltas": 6, "delay_ms": 60 });
+    let mut connection = connect(address).await.unwrap();
+    let request = Request::post("/v1/chat/completions")
+        .header("host", "127.0.0.1")
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body.to_string())))
+        .unwrap();
+    let mut response = connection.send_request(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    response.body_mut().frame().await.unwrap().unwrap();
+    let trace = response.headers()["x-encaje-trace"].to_str().unwrap().to_owned();
+    (trace, response.into_body())
 }
 
 /// Waits until this plugin answers; an edit is taken over within moments.
@@ -69,26 +91,25 @@ async fn one_edited_line_changes_who_answers_and_no_request_fails() {
         });
     }
     for round in 0..EDITS {
-        // Long enough to live through the swap that this round makes.
-        let slow = (round % 10 == 0).then(|| {
-            let address = server.address();
-            tokio::spawn(async move {
-                let mut connection = connect(address).await.unwrap();
-                let mut body: Value = serde_json::from_str(&chat_body("m", "x", true)).unwrap();
-                body["stub"] =
-                    serde_json::json!({ "text": "one two three four five six", "deltas": 6, "delay_ms": 60 });
-                send(&mut connection, Method::POST, "/v1/chat/completions", &body.to_string()).await
-            })
-        });
-        let next = if round % 2 == 0 { "other" } else { "stub" };
+        let (before, next) = if round % 2 == 0 {
+            ("stub", "other")
+        } else {
+            ("other", "stub")
+        };
+        let slow = if round % 10 == 0 {
+            Some(begun_stream(server.address()).await)
+        } else {
+            None
+        };
         edit(&server.registry(), &registry(next), round % 4 < 2);
         until_answered_by(&server, next).await;
-        if let Some(slow) = slow {
-            let answer = slow
+        if let Some((trace, rest)) = slow {
+            let rest = rest
+                .collect()
                 .await
-                .unwrap()
                 .expect("a stream that lives through a swap ends well");
-            assert!(answer.body.ends_with("data: [DONE]\n\n"), "{}", answer.body);
+            assert!(rest.to_bytes().ends_with(b"data: [DONE]\n\n"));
+            assert_eq!(plugin_of_trace(&server, &trace).await, before, "it ends where it began");
         }
     }
     stop.store(true, Ordering::Relaxed);

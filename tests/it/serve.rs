@@ -175,13 +175,14 @@ async fn a_kill_at_any_moment_loses_no_trace_of_a_finished_answer() {
         tokio::time::sleep(Duration::from_millis(30 + u64::from(round) * 37 % 400)).await;
         server.kill();
         stop.store(true, Ordering::Relaxed);
+        let traces: Vec<String> = clients.join_all().await.concat();
+        server = ServerProcess::restart(folder.path(), &[]);
+        // By now the server itself has read the log that the killed one left.
         assert_eq!(
             check_of_the_database(&folder.path().join("data")),
             "ok",
             "round {round}"
         );
-        let traces: Vec<String> = clients.join_all().await.concat();
-        server = ServerProcess::restart(folder.path(), &[]);
         let mut connection = server.connect().await.unwrap();
         for trace in &traces {
             let found = send(&mut connection, Method::GET, &format!("/api/v1/traces/{trace}"), "")
@@ -201,7 +202,7 @@ async fn a_kill_at_any_moment_loses_no_trace_of_a_finished_answer() {
     server.stop();
 }
 
-/// What SQLite itself says of the ledger's file, with the log that the killed server left beside it.
+/// What SQLite itself says of the ledger's file.
 fn check_of_the_database(data: &std::path::Path) -> String {
     let database = rusqlite::Connection::open(data.join("main.db")).unwrap();
     let check = database.query_row("PRAGMA integrity_check", [], |row| row.get(0));
@@ -224,4 +225,71 @@ async fn finished_answers(address: std::net::SocketAddr, stop: &AtomicBool, stre
         traces.push(answer.trace.unwrap());
     }
     traces
+}
+
+/// Holds the database's write lock, as a backup tool that went wrong would.
+fn lock(data: &std::path::Path) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(data.join("main.db")).unwrap();
+    other.busy_timeout(Duration::from_secs(10)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    other
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_locked_calls_are_served_and_recorded_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
+    let locked = lock(&folder.path().join("data"));
+    let mut traces = Vec::new();
+    for round in 0..20 {
+        let begun = std::time::Instant::now();
+        let answer = server.chat("m", "x").await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        // The first one finds out that the storage is down; the others need not wait for it.
+        assert!(
+            round == 0 || begun.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            begun.elapsed()
+        );
+        traces.push(answer.trace.unwrap());
+    }
+    locked.execute_batch("ROLLBACK").unwrap();
+    for trace in &traces {
+        let mut found = 0;
+        for _ in 0..600 {
+            found = server
+                .ask(Method::GET, &format!("/api/v1/traces/{trace}"), "")
+                .await
+                .status;
+            if found == 200 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(found, 200, "{trace} was answered and is not recorded\n{}", server.log());
+    }
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_have_calls_refused_while_the_database_is_locked() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusing = registry("stub").replacen("[server]", "[server]\nwhen_storage_fails = \"refuse\"", 1);
+    let server = ServerProcess::start(folder.path(), &refusing, &[]);
+    let locked = lock(&folder.path().join("data"));
+    for _ in 0..3 {
+        let answer = server.chat("m", "x").await;
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert_eq!(json(&answer.body)["error"]["code"], "storage_unavailable");
+    }
+    assert_eq!(server.ask(Method::GET, "/ready", "").await.status, 503);
+    locked.execute_batch("ROLLBACK").unwrap();
+    for _ in 0..400 {
+        if server.ask(Method::GET, "/ready", "").await.status == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.chat("m", "x").await.status, 200);
+    server.stop();
 }

@@ -29,21 +29,27 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Reads `http://host:port`.
+    /// Reads `http://host:port`; without a key of its own it takes the one of `.env`.
     pub(crate) fn parse(url: &str, key: Option<String>) -> Result<Self> {
+        let address = Self::without_key(url)?;
+        let key = match key {
+            Some(key) => Some(key),
+            None => key_of_dotenv()?,
+        };
+        Ok(Self { key, ..address })
+    }
+
+    /// Reads `http://host:port` of a server that is sent no key.
+    pub(crate) fn without_key(url: &str) -> Result<Self> {
         let Some(authority) = url.trim_end_matches('/').strip_prefix("http://") else {
             bail!("`{url}` is no address of a running server: write http://HOST:PORT");
         };
         if authority.is_empty() || authority.contains(['/', '@', ' ', '?', '#']) {
             bail!("`{url}` is no address of a running server: write http://HOST:PORT");
         }
-        let key = match key {
-            Some(key) => Some(key),
-            None => key_of_dotenv()?,
-        };
         Ok(Self {
             authority: authority.to_owned(),
-            key,
+            key: None,
         })
     }
 }

@@ -63,9 +63,18 @@ pub struct Composed {
     pub migrated: Vec<String>,
     /// Whether any plugin is another than the one that serves.
     pub changed: bool,
-    models: Vec<ModelSpec>,
+    models: Arc<LocalModels>,
     databases: Databases,
     loaded: BTreeMap<String, Loaded>,
+}
+
+/// What a registry's plugins are given, beside what runs already.
+struct Surroundings<'a> {
+    config: &'a Config,
+    databases: Databases,
+    models: Arc<LocalModels>,
+    /// What `models` is made of; where it changes, a plugin that uses them is another.
+    declared: Vec<ModelSpec>,
 }
 
 impl Composer {
@@ -117,15 +126,19 @@ impl Composer {
                 self.component(config, plugin, &lock, compile).await?,
             );
         }
-        let models = self.models_of(config).await?;
-        let data = config.settings.data.value.clone();
-        let databases = self.open_databases(&data, registry).await?;
+        let declared = self.models_of(config).await?;
+        let around = Surroundings {
+            config,
+            databases: self.open_databases(config).await?,
+            models: Arc::new(self.models.with(declared.clone())),
+            declared,
+        };
         let mut loaded = BTreeMap::new();
         for plugin in &registry.plugins {
             let Some(component) = components.remove(&plugin.name) else {
                 continue;
             };
-            let one = self.load(config, plugin, component, &databases, &data).await?;
+            let one = self.load(&around, plugin, component).await?;
             loaded.insert(plugin.name.clone(), one);
         }
         let (generation, migrated) = self.generation(registry, &loaded).await?;
@@ -140,15 +153,15 @@ impl Composer {
             generation,
             migrated,
             changed,
-            models,
-            databases,
+            models: around.models,
+            databases: around.databases,
             loaded,
         })
     }
 
     /// Remembers what serves now, so that the next generation shares what has not changed.
     pub fn serves(&mut self, composed: Composed) -> Generation {
-        self.models.replace(composed.models);
+        self.models = composed.models;
         self.databases = composed.databases;
         self.loaded = composed.loaded;
         self.number = composed.generation.number;
@@ -223,9 +236,9 @@ impl Composer {
         Ok(specs.collect())
     }
 
-    async fn open_databases(&self, data: &Path, registry: &Registry) -> Result<Databases> {
-        let sources: Vec<_> = registry
-            .databases
+    async fn open_databases(&self, config: &Config) -> Result<Databases> {
+        let declared = &config.registry.databases;
+        let sources: Vec<_> = declared
             .iter()
             .map(|(name, database)| {
                 (
@@ -236,18 +249,12 @@ impl Composer {
                 )
             })
             .collect();
-        let (running, data) = (self.databases.clone(), data.to_owned());
+        let (running, data) = (self.databases.clone(), config.settings.data.value.clone());
         Ok(spawn_blocking(move || running.reopen(&data, sources)).await??)
     }
 
-    async fn load(
-        &mut self,
-        config: &Config,
-        plugin: &Plugin,
-        component: Component,
-        databases: &Databases,
-        data: &Path,
-    ) -> Result<Loaded> {
+    async fn load(&mut self, around: &Surroundings<'_>, plugin: &Plugin, component: Component) -> Result<Loaded> {
+        let config = around.config;
         let resolved = config
             .registry
             .resolve(plugin, &component.manifest)
@@ -262,13 +269,14 @@ impl Composer {
             );
         }
         let depends_on = format!(
-            "{}\n{}\n{:?}\n{:?}\n{:?}\n{:?}",
+            "{}\n{}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
             source_line(config, plugin),
             component.digest,
             resolved.grants,
             resolved.config,
             plugin.limits,
             config.registry.databases,
+            (!resolved.grants.inference.is_empty()).then_some(&around.declared),
         );
         if let Some(same) = self
             .loaded
@@ -278,24 +286,25 @@ impl Composer {
             return Ok(same.clone());
         }
         let wasm: Arc<[u8]> = component.wasm.into();
-        let capabilities = self.capabilities(&resolved, databases, data).await?;
+        let capabilities = self.capabilities(around, &resolved).await?;
         let port = self.start(plugin, &resolved, Arc::clone(&wasm), capabilities).await?;
         Ok(Loaded { depends_on, wasm, port })
     }
 
-    async fn capabilities(&mut self, resolved: &Resolved, databases: &Databases, data: &Path) -> Result<Capabilities> {
+    async fn capabilities(&mut self, around: &Surroundings<'_>, resolved: &Resolved) -> Result<Capabilities> {
         let grants = &resolved.grants;
         let mut sql = BTreeMap::new();
         for name in &grants.sql {
-            let database = databases
+            let database = around
+                .databases
                 .get(name)
                 .with_context(|| format!("there is no database `{name}`"))?;
             sql.insert(name.clone(), database.clone());
         }
         if grants.kv && self.kv.is_none() {
-            self.kv = Some(Kv::open(data).await?);
+            self.kv = Some(Kv::open(&around.config.settings.data.value).await?);
         }
-        let inference: Arc<dyn Inference> = Arc::clone(&self.models) as Arc<dyn Inference>;
+        let inference: Arc<dyn Inference> = Arc::clone(&around.models) as Arc<dyn Inference>;
         let metrics = grants.metrics.iter().map(|metric| {
             let spec = MetricSpec {
                 histogram: metric.kind == MetricKind::Histogram,
@@ -388,9 +397,13 @@ pub async fn storage_alone(config: &Config, progress: Arc<dyn Progress>) -> Resu
         .context("the registry declares no storage plugin")?;
     let lock = Lock::default();
     let component = composer.component(config, plugin, &lock, Compile::Allowed).await?;
-    let data = config.settings.data.value.clone();
-    let databases = composer.open_databases(&data, &config.registry).await?;
-    let loaded = composer.load(config, plugin, component, &databases, &data).await?;
+    let around = Surroundings {
+        config,
+        databases: composer.open_databases(config).await?,
+        models: Arc::clone(&composer.models),
+        declared: Vec::new(),
+    };
+    let loaded = composer.load(&around, plugin, component).await?;
     match loaded.port {
         Port::Storage(storage) => {
             // A store that no server has used yet reads as empty.

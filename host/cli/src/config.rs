@@ -50,7 +50,6 @@ impl Config {
         registry
             .refuse_open_listen(settings.listen.value)
             .map_err(|refused| anyhow!("{refused}"))?;
-        registry.hub.clone_from(&settings.hub.value);
         let home = EncajeHome::at(settings.home.value.clone())?;
         Ok(Self {
             path,

@@ -41,8 +41,11 @@ pub struct Reloader {
 
 impl Reloader {
     /// Starts with the configuration that serves.
-    pub fn new(common: Common, server: Arc<Server>, composer: Composer, config: Config, compile: Compile) -> Self {
+    pub fn new(mut common: Common, server: Arc<Server>, composer: Composer, config: Config, compile: Compile) -> Self {
         let text = config.text.clone();
+        // Files that are open cannot be in another folder: these two wait for a restart, whatever an edit says.
+        common.data = Some(config.settings.data.value.clone());
+        common.home = Some(config.settings.home.value.clone());
         Self {
             common,
             server,
@@ -58,8 +61,6 @@ impl Reloader {
     /// Takes over whatever comes, until the channel closes.
     pub async fn run(mut self, mut wishes: mpsc::Receiver<Wish>) -> Composer {
         self.report(None);
-        // An edit between the reading of the registry and the first look of the watcher has no event of its own.
-        self.attend(Wish::Changed).await;
         while let Some(mut wish) = wishes.recv().await {
             let patience = tokio::time::Instant::now() + PATIENCE;
             while tokio::time::Instant::now() < patience
@@ -131,6 +132,7 @@ impl Reloader {
     fn report(&self, error: Option<String>) {
         let status = Status {
             pid: std::process::id(),
+            began: crate::status::began(std::process::id()).unwrap_or_default(),
             listen: self.config.settings.listen.value.to_string(),
             attempt: self.attempt,
             generation: self.generation,

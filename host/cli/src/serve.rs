@@ -18,13 +18,16 @@ use crate::args::{Common, Serve};
 use crate::artifacts::Compile;
 use crate::compose::Composer;
 use crate::config::Config;
-use crate::reload::{self, Reloader};
+use crate::reload::{self, Reloader, Wish};
 
 /// Bytes that the spool may have: at 2 kB a call, half a million calls.
 const SPOOL_BYTES: u64 = 1 << 30;
 
 /// Wishes that wait for the reloader; more would say the same.
 const WISHES: usize = 8;
+
+/// A reload that runs when the server is told to stop has so long to end; one that builds takes minutes.
+const RELOAD_END: Duration = Duration::from_secs(2);
 
 /// Runs the server until it is told to stop.
 ///
@@ -61,6 +64,10 @@ pub async fn run(common: &Common, options: &Serve) -> Result<()> {
     };
     // Sources of plugins lie in many folders; with `--dev` they are looked at in turn.
     let poll = !options.no_watch && (watcher.is_none() || options.dev);
+    if !options.no_watch {
+        // An edit between the reading of the registry and the watcher's first look has no event of its own.
+        wishes.send(Wish::Changed).await?;
+    }
     let signals = tokio::spawn(reload::listen_for_signals(wishes, poll));
     greet(&config, address);
     let compile = if options.dev { Compile::Allowed } else { Compile::Never };
@@ -68,13 +75,26 @@ pub async fn run(common: &Common, options: &Serve) -> Result<()> {
     let reloading = tokio::spawn(reloader.run(inbox));
 
     let router = encaje_http::router(Arc::clone(&server), edge.clone());
-    encaje_http::serve(listener, router, edge, stop_signal()).await?;
+    let told = {
+        let server = Arc::clone(&server);
+        async move {
+            stop_signal().await;
+            server.stop();
+        }
+    };
+    encaje_http::serve(listener, router, edge, told).await?;
     tracing::info!("draining");
     drop(watcher);
     signals.abort();
     server.drain().await;
-    let composer = reloading.await.context("the reloader ended badly")?;
-    composer.close().await;
+    match tokio::time::timeout(RELOAD_END, reloading).await {
+        Ok(composer) => composer.context("the reloader ended badly")?.close().await,
+        // It waits for a build or a download; the databases' logs are read again at the next start.
+        Err(_) => {
+            tracing::warn!("stopped in the middle of taking over an edit");
+            std::process::exit(0);
+        }
+    }
     tracing::info!("stopped");
     Ok(())
 }

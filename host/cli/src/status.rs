@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Status {
     /// The server's process.
     pub(crate) pid: u32,
+    /// When the process began, in the system's ticks: a later process may have its number, but not its beginning.
+    pub(crate) began: u64,
     /// Where it listens.
     pub(crate) listen: String,
     /// Counts attempts, successful or not.
@@ -41,7 +43,7 @@ impl Status {
     pub(crate) fn of_running(data: &Path) -> Option<Self> {
         let text = std::fs::read(path(data)).ok()?;
         let status: Self = serde_json::from_slice(&text).ok()?;
-        alive(status.pid).then_some(status)
+        (began(status.pid) == Some(status.began)).then_some(status)
     }
 
     pub(crate) fn remove(data: &Path) {
@@ -50,8 +52,11 @@ impl Status {
     }
 }
 
-fn alive(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).exists()
+/// When a process began: field 22 of its `stat`, counted after the name, which may hold anything.
+pub(crate) fn began(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Asks a process to take over its registry.

@@ -25,13 +25,19 @@ pub const EVENT_BYTES: usize = 32;
 /// Traces that wait for their commit: at 3,000 calls a second, more than a second of a stalled disk.
 pub const LEDGER_QUEUE: usize = 4_096;
 
+/// Bytes of the traces that wait for their commit; the calls of more wait before they hand them over.
+pub const LEDGER_QUEUE_BYTES: usize = 256 << 20;
+
 /// Traces in one group commit: larger groups save nothing more and make the first of them wait.
 pub const LEDGER_GROUP: usize = 256;
 
 /// A storage that takes longer for one group is taken to be down: the slowest healthy commit measured is some 50 ms.
 pub const LEDGER_WRITE: Duration = Duration::from_secs(5);
 
-/// Between two tries to write what was spooled: a storage that is down is asked rarely, one that is back is found soon.
+/// Reads of traces at once: a search through all of them may take long, and must leave the storage to the ledger's writes.
+pub const TRACE_READS: usize = 3;
+
+/// Between two looks at the storage and the spool: a storage that is down is asked rarely, one that is back is found soon.
 pub const REPLAY_EVERY: Duration = Duration::from_millis(500);
 
 /// Batches that one replay reads from the spool at a time.

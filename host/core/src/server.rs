@@ -3,8 +3,9 @@
 //! Every call runs in a task of its own, so that a caller who goes away ends the work but never the ledger's entry.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 use crate::call::Call;
@@ -65,6 +66,8 @@ pub struct Server {
     current: Arc<Current>,
     ledger: Ledger,
     running: TaskTracker,
+    reads: Semaphore,
+    stopping: AtomicBool,
 }
 
 impl Server {
@@ -74,6 +77,8 @@ impl Server {
             current,
             ledger,
             running: TaskTracker::new(),
+            reads: Semaphore::new(limits::TRACE_READS),
+            stopping: AtomicBool::new(false),
         }
     }
 
@@ -123,7 +128,7 @@ impl Server {
     /// # Errors
     /// `Unavailable` while the storage is down and the operator chose to refuse.
     pub fn ready(&self) -> Result<(), Problem> {
-        if self.running.is_closed() {
+        if self.stopping.load(Ordering::Relaxed) {
             return Err(Problem::new(ProblemKind::Unavailable, "The server is shutting down."));
         }
         self.ledger.admit()
@@ -134,7 +139,7 @@ impl Server {
     /// # Errors
     /// The storage's problem; `InvalidRequest` for a foreign cursor.
     pub async fn traces(&self, call: &Call, query: &TraceQuery) -> Result<TracePage, Problem> {
-        let generation = self.current.get();
+        let (generation, _turn) = (self.current.get(), self.reads.acquire().await);
         traces::list(generation.storage.as_ref(), call, &call.caller().tenant, query).await
     }
 
@@ -143,8 +148,13 @@ impl Server {
     /// # Errors
     /// `NotFound`; `InvalidRequest` for an ambiguous prefix; the storage's problem.
     pub async fn trace(&self, call: &Call, id: &str) -> Result<Trace, Problem> {
-        let generation = self.current.get();
+        let (generation, _turn) = (self.current.get(), self.reads.acquire().await);
         traces::show(generation.storage.as_ref(), call, &call.caller().tenant, id).await
+    }
+
+    /// From now on the server is not [`Server::ready`]: it was told to stop. What comes is still served.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Lets what runs come to its end, then empties the ledger. New calls are still served until the edge stops taking

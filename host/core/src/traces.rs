@@ -2,6 +2,8 @@
 //!
 //! Written by [`crate::ledger`]; the tables are in [`crate::schema`].
 
+use std::collections::BTreeMap;
+
 use crate::call::Call;
 use crate::ports::Storage;
 use crate::problem::{Json, Problem, ProblemKind};
@@ -85,6 +87,8 @@ pub struct StoredSpan {
 /// A message as it was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
+    /// The call's.
+    pub span_id: String,
     /// `input` or `output`.
     pub direction: String,
     /// Who speaks.
@@ -104,8 +108,10 @@ pub struct Trace {
     pub calls: Vec<TraceSummary>,
     /// Oldest first.
     pub spans: Vec<StoredSpan>,
-    /// In order.
+    /// Call after call, in order.
     pub messages: Vec<StoredMessage>,
+    /// Whether the trace has more than one answer of the storage holds: what came first is here.
+    pub cut: bool,
 }
 
 /// Hexadecimal digits of a whole trace id.
@@ -113,6 +119,9 @@ const ID_DIGITS: usize = 32;
 
 /// Rows of one trace that are read at most; a call of this version writes fewer than a hundred.
 const MAX_ROWS: u32 = 10_000;
+
+/// Group commits whose spans are read for one trace.
+const MAX_COMMITS: usize = 64;
 
 /// A page of a tenant's calls.
 ///
@@ -167,6 +176,7 @@ pub async fn show(storage: &dyn Storage, call: &Call, tenant: &str, id: &str) ->
         return Err(not_found(&id));
     }
     let mut trace = Trace::default();
+    let mut commits: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows(&spans) {
         if row.flag("root") {
             trace.calls.push(summary(&row));
@@ -174,18 +184,26 @@ pub async fn show(storage: &dyn Storage, call: &Call, tenant: &str, id: &str) ->
         trace.spans.push(span(&row));
         // The group commit that wrote a call is shared by many; it is a trace of the server's own.
         if let Some(commit) = row.text("commit_id") {
-            let server = crate::Caller::server().tenant;
-            let commits = read(storage, call, "spans", of_trace(&server, &commit), "start_us").await?;
-            trace.spans.extend(rows(&commits).map(|commit| {
-                let mut commit = span(&commit);
-                commit.parent_span_id = row.text("span_id");
-                commit
+            commits.entry(commit).or_default().extend(row.text("span_id"));
+        }
+    }
+    let server = crate::Caller::server().tenant;
+    for (commit, calls) in commits.into_iter().take(MAX_COMMITS) {
+        let found = read(storage, call, "spans", of_trace(&server, &commit), "start_us").await?;
+        for row in rows(&found) {
+            trace.spans.extend(calls.iter().map(|parent| StoredSpan {
+                parent_span_id: Some(parent.clone()),
+                ..span(&row)
             }));
         }
     }
     trace.spans.sort_by_key(|span| span.start_us);
     let messages = read(storage, call, "messages", of_trace(tenant, &id), "position").await?;
     trace.messages = rows(&messages).map(|row| message(&row)).collect();
+    // Each call's own, in the order of the calls; their positions are in order already.
+    let place = |id: &str| trace.calls.iter().position(|call| call.span_id == id);
+    trace.messages.sort_by_key(|message| place(&message.span_id));
+    trace.cut = spans.next.is_some() || messages.next.is_some();
     Ok(trace)
 }
 
@@ -316,6 +334,7 @@ fn span(row: &Row<'_>) -> StoredSpan {
 
 fn message(row: &Row<'_>) -> StoredMessage {
     StoredMessage {
+        span_id: row.text("span_id").unwrap_or_default(),
         direction: row.text("direction").unwrap_or_default(),
         role: row.text("role").unwrap_or_default(),
         choice: row.number("choice"),

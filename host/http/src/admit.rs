@@ -45,7 +45,7 @@ impl FromRequestParts<Edge> for Admitted {
         let generation = edge.server().generation();
         let caller = match &generation.access {
             Access::Anonymous => {
-                check_origin(parts, &edge.config().allowed_hosts)?;
+                check_origin(parts)?;
                 Caller::anonymous()
             }
             Access::Keys(_) => caller_of_key(&generation.access, &parts.headers)?,
@@ -104,7 +104,7 @@ fn caller_of_key(access: &Access, headers: &HeaderMap) -> Result<Caller, Problem
 }
 
 /// Refuses what a foreign web page could have sent.
-fn check_origin(parts: &Parts, allowed: &[String]) -> Result<(), Problem> {
+fn check_origin(parts: &Parts) -> Result<(), Problem> {
     let denied = |what: &str, code: &str| {
         let message = format!(
             "A server without API keys answers only requests to and from this machine's own names; {what} is another. \
@@ -118,7 +118,7 @@ fn check_origin(parts: &Parts, allowed: &[String]) -> Result<(), Problem> {
         .iter()
         .map(|value| value.to_str().unwrap_or_default());
     for host in header.chain(parts.uri.authority().map(|authority| authority.as_str())) {
-        if !is_local(host, allowed) {
+        if !is_local(host) {
             return Err(denied("the `Host` of this one", "host_not_allowed"));
         }
     }
@@ -128,15 +128,15 @@ fn check_origin(parts: &Parts, allowed: &[String]) -> Result<(), Problem> {
             .ok()
             .and_then(|text| text.split_once("://"))
             .map(|(_, host)| host);
-        if !host.is_some_and(|host| is_local(host, allowed)) {
+        if !host.is_some_and(|host| is_local(host)) {
             return Err(denied("the `Origin` of this one", "origin_not_allowed"));
         }
     }
     Ok(())
 }
 
-/// Whether a host, with or without its port, is a loopback one or one of the allowed.
-fn is_local(host: &str, allowed: &[String]) -> bool {
+/// Whether a host, with or without its port, is a loopback one.
+fn is_local(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -145,7 +145,6 @@ fn is_local(host: &str, allowed: &[String]) -> bool {
     name == "localhost"
         || name.ends_with(".localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-        || allowed.contains(&name)
 }
 
 fn session(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -190,7 +189,7 @@ mod tests {
             "[::1]:80",
             "localhost.",
         ] {
-            assert!(is_local(host, &[]), "{host}");
+            assert!(is_local(host), "{host}");
         }
         for host in [
             "",
@@ -201,8 +200,7 @@ mod tests {
             "[::2]",
             "notlocalhost",
         ] {
-            assert!(!is_local(host, &[]), "{host}");
+            assert!(!is_local(host), "{host}");
         }
-        assert!(is_local("box.internal:80", &["box.internal".to_owned()]));
     }
 }

@@ -29,8 +29,6 @@ pub struct EdgeConfig {
     pub drain_time: Duration,
     /// How long a stream may be silent before it says a comment.
     pub keep_alive: Duration,
-    /// Host names, beside the loopback ones, under which an anonymous server may be asked; lower case, without a port.
-    pub allowed_hosts: Vec<String>,
 }
 
 impl Default for EdgeConfig {
@@ -47,7 +45,6 @@ impl Default for EdgeConfig {
             call_time: limits::CALL_TIME,
             drain_time: limits::DRAIN_TIME,
             keep_alive: limits::KEEP_ALIVE,
-            allowed_hosts: Vec::new(),
         }
     }
 }

@@ -57,9 +57,9 @@ pub const EMBED_INPUTS: usize = 2_048;
 /// Bytes of one text to embed: a book. The edge's own cap on a body is lower.
 pub const EMBED_BYTES: usize = 8 << 20;
 
-/// Tokens, padding included, that are embedded in one pass: the largest activation of a small encoder stays near the
-/// processor, and other requests get their turn.
-pub const EMBED_BATCH_TOKENS: usize = 2_048;
+/// Tokens, padding included, that are embedded in one pass: some tens of milliseconds of a small encoder, after which the
+/// answers that are being written get their turn.
+pub const EMBED_PASS_TOKENS: usize = 512;
 
 /// Embedding requests of one model that wait or run; later ones are told to come back.
 pub const EMBED_WAITING: usize = 64;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 
 use candle_core::quantized::gguf_file::Content;
 use encaje_core::chat::Message;
@@ -40,6 +40,8 @@ pub(crate) struct EmbedModel {
     pub(crate) model: Arc<dyn Model>,
     /// Its tokens.
     pub(crate) windows: Windows,
+    /// Held for one pass: else every request that waits would have a pass between two tokens of an answer.
+    pub(crate) turn: Mutex<()>,
 }
 
 /// A model in memory.
@@ -64,6 +66,7 @@ impl Loaded {
                 Ok(Self::Embed(Box::new(EmbedModel {
                     model: Arc::new(model),
                     windows,
+                    turn: Mutex::new(()),
                 })))
             }
         }))

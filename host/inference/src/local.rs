@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use encaje_core::chat::{ChatRequest, Chunk, Input, Usage};
@@ -15,7 +15,7 @@ use encaje_core::{Problem, ProblemKind};
 use tokio::sync::mpsc;
 
 use crate::chat::{Plan, turns};
-use crate::embed::Text;
+use crate::embed::{Text, passes};
 use crate::error::ModelError;
 use crate::limits::{EMBED_BYTES, EMBED_INPUTS, OUTPUT_BUFFER};
 use crate::loaded::{ChatModel, EmbedModel, Loaded};
@@ -24,9 +24,9 @@ use crate::scheduler::{Job, Message};
 use crate::slot::Slot;
 use crate::spec::{Format, ModelSpec};
 
-/// The models of this machine.
+/// The models of this machine that one registry declares.
 pub struct LocalModels {
-    slots: RwLock<BTreeMap<String, Arc<Slot>>>,
+    slots: BTreeMap<String, Arc<Slot>>,
     pool: Arc<Pool>,
 }
 
@@ -45,29 +45,29 @@ impl LocalModels {
     /// `Internal` where the system gives no threads.
     pub fn with_threads(specs: Vec<ModelSpec>, threads: Option<usize>) -> Result<Self, Problem> {
         let pool = Arc::new(Pool::new(threads).map_err(Problem::internal)?);
-        let models = Self {
-            slots: RwLock::default(),
+        let none = Self {
+            slots: BTreeMap::new(),
             pool,
         };
-        models.replace(specs);
-        Ok(models)
+        Ok(none.with(specs))
     }
 
-    /// Declares other models. What is in memory and declared as before stays; what is gone answers the requests that it
-    /// has and is then dropped.
-    pub fn replace(&self, specs: Vec<ModelSpec>) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let mut before = std::mem::take(&mut *slots);
-        for spec in specs {
-            let kept = before.remove(&spec.id).filter(|slot| slot.spec == spec);
-            let slot = kept.unwrap_or_else(|| Arc::new(Slot::new(spec, Arc::clone(&self.pool))));
-            slots.insert(slot.spec.id.clone(), slot);
+    /// The models of another registry on the same threads. One that is declared as here is shared with it, in memory or
+    /// not; this one goes on as it is, and a model that only it has leaves memory with it.
+    #[must_use]
+    pub fn with(&self, specs: Vec<ModelSpec>) -> Self {
+        let slot = |spec: ModelSpec| match self.slots.get(&spec.id) {
+            Some(slot) if slot.spec == spec => Arc::clone(slot),
+            _ => Arc::new(Slot::new(spec, Arc::clone(&self.pool))),
+        };
+        Self {
+            slots: specs.into_iter().map(|spec| (spec.id.clone(), slot(spec))).collect(),
+            pool: Arc::clone(&self.pool),
         }
     }
 
     fn slot(&self, id: &str) -> Result<Arc<Slot>, Problem> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.get(id).cloned().ok_or_else(|| {
+        self.slots.get(id).cloned().ok_or_else(|| {
             Problem::new(ProblemKind::NotFound, format!("There is no local model `{id}`."))
                 .with_code("model_not_found")
                 .with_param("model")
@@ -147,7 +147,6 @@ fn exceeded(chat: &ChatModel, id: &str, input: &Input, count: &str) -> Problem {
 #[async_trait]
 impl Inference for LocalModels {
     fn models(&self) -> Vec<LocalModel> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let describe = |slot: &Arc<Slot>| {
             let present = slot.present();
             let facts = present.as_ref().map(|loaded| loaded.model().facts());
@@ -163,7 +162,7 @@ impl Inference for LocalModels {
                 loaded: facts.is_some(),
             }
         };
-        slots.values().map(describe).collect()
+        self.slots.values().map(describe).collect()
     }
 
     async fn generate(&self, request: ChatRequest) -> Result<Box<dyn Completion>, Problem> {
@@ -316,12 +315,20 @@ fn embed_all(
     });
     let texts: Vec<Text> = texts.collect::<Result<_, _>>()?;
     let windows: Vec<&[u32]> = texts.iter().flat_map(|text| &text.windows).map(Vec::as_slice).collect();
-    let mut parts = Vec::with_capacity(windows.len() * width);
-    for batch in windows.chunks(BETWEEN_LOOKS) {
+    let mut parts = vec![0.0; windows.len() * width];
+    for pass in passes(&windows) {
+        let batch: Vec<&[u32]> = pass.iter().filter_map(|place| windows.get(*place).copied()).collect();
+        let turn = embed.turn.lock().unwrap_or_else(PoisonError::into_inner);
         if gone.load(Ordering::Relaxed) {
             return Err(Problem::new(ProblemKind::Cancelled, "The caller went away."));
         }
-        parts.extend(pool.run(|| embed.model.embed(batch)).map_err(failed)?);
+        let rows = pool.run(|| embed.model.embed(&batch)).map_err(failed)?;
+        drop(turn);
+        for (place, row) in pass.iter().zip(rows.chunks_exact(width.max(1))) {
+            if let Some(part) = parts.get_mut(place * width..(place + 1) * width) {
+                part.copy_from_slice(row);
+            }
+        }
     }
     let mut vectors = Vec::with_capacity(texts.len() * width);
     let mut rest = parts.as_slice();
@@ -346,9 +353,6 @@ fn embed_all(
         extra: Vec::new(),
     })
 }
-
-/// Windows that are embedded before it is looked whether somebody still waits for them: about a second of work.
-const BETWEEN_LOOKS: usize = 32;
 
 /// An answer as it comes; dropping it stops the work.
 struct Stream {

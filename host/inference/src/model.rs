@@ -80,7 +80,8 @@ pub trait Model: Send + Sync {
     /// As [`Model::prefill`].
     fn decode(&self, batch: &mut [Next<'_>]) -> Result<Logits, ModelError>;
 
-    /// One normalised vector of `facts().dimensions` for each window of token ids, row-major.
+    /// One normalised vector of `facts().dimensions` for each window of token ids, row-major. One pass: who has many
+    /// windows, or windows of very unlike length, makes several calls.
     ///
     /// # Errors
     /// `Cannot` where the model does not embed; `Failed` where a window is longer than the context or empty.

@@ -359,28 +359,33 @@ async fn a_cache_takes_no_more_than_it_has_room_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replacing_keeps_what_is_unchanged_and_lets_answers_end() {
+async fn another_registry_shares_what_is_unchanged_and_leaves_the_first_as_it_is() {
     let Tiny { models, folder } = tiny(ModelLimits::default());
     let running = models.generate(request("hey", None)).await.unwrap();
     let path = folder.path().join("tiny.gguf");
-    models.replace(vec![testing::spec(Format::Gguf, path.clone())]);
-    assert!(models.models()[0].loaded, "an unchanged model stays in memory");
+    let same = models.with(vec![testing::spec(Format::Gguf, path.clone())]);
+    assert!(same.models()[0].loaded, "an unchanged model stays in memory");
     let limits = ModelLimits {
         context_tokens: Some(32),
         ..ModelLimits::default()
     };
-    models.replace(vec![ModelSpec {
+    let changed = models.with(vec![ModelSpec {
         limits,
         ..testing::spec(Format::Gguf, path)
     }]);
-    assert!(!models.models()[0].loaded, "a changed one is read again");
-    let chunks = answer(&models, request("hey", None)).await.unwrap();
+    assert!(!changed.models()[0].loaded, "a changed one is read again");
+    let chunks = answer(&changed, request("hey", None)).await.unwrap();
     assert_eq!(usage(&chunks).output_tokens, 32 - 9);
-    models.replace(Vec::new());
-    let problem = answer(&models, request("hey", None)).await.unwrap_err();
+    let none = changed.with(Vec::new());
+    let problem = answer(&none, request("hey", None)).await.unwrap_err();
     assert_eq!(
         (problem.kind, problem.code.as_deref()),
         (ProblemKind::NotFound, Some("model_not_found"))
+    );
+    drop((same, changed, none));
+    assert!(
+        answer(&models, request("hey", None)).await.is_ok(),
+        "the first registry's calls go on"
     );
     assert_eq!(
         usage(&drain(running).await.unwrap()).output_tokens,

@@ -14,11 +14,10 @@ use crate::registry::{Registry, WhenStorageFails};
 use crate::units;
 
 /// The variables that the server reads; those of the second list are read elsewhere.
-const OWN: [&str; 7] = [
+const OWN: [&str; 6] = [
     "ENCAJE_HOME",
     "ENCAJE_DATA",
     "ENCAJE_LISTEN",
-    "ENCAJE_HUB",
     "ENCAJE_WHEN_STORAGE_FAILS",
     "ENCAJE_TIMEOUT",
     "ENCAJE_DRAIN",
@@ -90,8 +89,6 @@ pub struct Flags {
     pub data: Option<PathBuf>,
     /// `--listen`.
     pub listen: Option<SocketAddr>,
-    /// `--hub`.
-    pub hub: Option<String>,
 }
 
 /// The variables of the process, taken once, so that nothing depends on when they are read.
@@ -169,8 +166,6 @@ pub struct Settings {
     pub data: Setting<PathBuf>,
     /// Where to listen. Ask [`Registry::refuse_open_listen`] before binding it.
     pub listen: Setting<SocketAddr>,
-    /// The model hub's base address.
-    pub hub: Setting<Option<String>>,
     /// What happens to a call while the storage is down.
     pub when_storage_fails: Setting<WhenStorageFails>,
     /// Bytes of a request's body.
@@ -227,7 +222,6 @@ impl Settings {
             listed("home", &self.home, path),
             listed("data", &self.data, path),
             listed("listen", &self.listen, ToString::to_string),
-            listed("hub", &self.hub, |hub| hub.clone().unwrap_or_else(|| "none".to_owned())),
             listed("when_storage_fails", &self.when_storage_fails, |fails| {
                 fails.as_str().to_owned()
             }),
@@ -248,7 +242,6 @@ impl Resolving<'_> {
         let home = self.home(flags);
         let data = self.data(flags, registry_folder);
         let listen = self.listen(flags);
-        let hub = self.hub(flags);
         let when_storage_fails = self.when_storage_fails();
         let second = Duration::from_secs(1);
         let timeout = self.duration(
@@ -267,7 +260,6 @@ impl Resolving<'_> {
             home: home?,
             data: data?,
             listen: listen?,
-            hub: hub?,
             when_storage_fails: when_storage_fails?,
             max_body: self.stated("max_body", server.max_body),
             max_in_flight: self.stated("max_in_flight", server.max_in_flight),
@@ -286,16 +278,6 @@ impl Resolving<'_> {
             registered,
             default,
         )
-    }
-
-    fn hub(&mut self, flags: &Flags) -> Option<Setting<Option<String>>> {
-        let trimmed = |text: &str| text.trim_end_matches('/').to_owned();
-        let read =
-            |text: &str| (text.starts_with("https://") || text.starts_with("http://")).then(|| Some(trimmed(text)));
-        let flag = flags.hub.as_ref().map(|hub| Some(trimmed(hub)));
-        let registered = self.registry.hub.clone().map(Some);
-        let expected = "an address that begins with `https://`";
-        self.pick(("--hub", flag), ("ENCAJE_HUB", &read, expected), registered, Some(None))
     }
 
     fn when_storage_fails(&mut self) -> Option<Setting<WhenStorageFails>> {

@@ -258,7 +258,6 @@ fn settings_that_are_no_good_are_all_named() {
         &Flags::default(),
         &[
             ("ENCAJE_LISTEN", "here"),
-            ("ENCAJE_HUB", "ftp://x"),
             ("ENCAJE_TIMEOUT", "9"),
             ("ENCAJE_WHEN_STORAGE_FAILS", "cry"),
             ("ENCAJE_DATA", "rel"),

@@ -8,7 +8,7 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits;
-use crate::state::State;
+use crate::state::{MemoryBudget, State};
 use crate::{cache, component, host};
 
 /// The engine and what all plugins share of it. Cloning shares it.
@@ -20,6 +20,7 @@ struct Inner {
     linker: Linker<State>,
     cache: cache::Cache,
     pooled: bool,
+    memory: Arc<MemoryBudget>,
 }
 
 /// How instances get their memory.
@@ -46,6 +47,7 @@ impl Runtime {
             linker,
             cache,
             pooled,
+            memory: Arc::default(),
         });
         start_ticker(&inner)?;
         Ok(Self(inner))
@@ -57,6 +59,10 @@ impl Runtime {
 
     pub(crate) fn linker(&self) -> &Linker<State> {
         &self.0.linker
+    }
+
+    pub(crate) fn memory(&self) -> Arc<MemoryBudget> {
+        Arc::clone(&self.0.memory)
     }
 
     /// Whether instances come from the pool.

@@ -61,6 +61,9 @@ pub const TABLE_ELEMENTS: usize = 65_536;
 /// The largest linear memory that the pool can hold; `memory` of a plugin must not be larger.
 pub const POOL_MEMORY: usize = 1 << 30;
 
+/// Bytes of linear memory of all instances of all plugins together: some thousand streams, and a machine that goes on.
+pub const ALL_MEMORIES: usize = 4 << 30;
+
 /// Stack of a guest: wasmtime's default; deep recursion traps at it.
 pub const WASM_STACK: usize = 512 << 10;
 
@@ -72,6 +75,15 @@ pub const HANDLES: usize = 4_096;
 
 /// Bytes of random numbers that one call may ask for: the largest key anybody has use for, times a thousand.
 pub const RANDOM_BYTES: u64 = 64 << 10;
+
+/// Bytes of a guest's message or detail of a problem: a page, with an upstream's own words.
+pub const PROBLEM_TEXT: usize = 4 << 10;
+
+/// Bytes of a guest's own word for a class, a code, a parameter or a reason.
+pub const WORD: usize = 128;
+
+/// Values that a guest's problem may carry beside its texts.
+pub const PROBLEM_EXTRAS: usize = 16;
 
 /// Bytes of one line of a guest's output or log; the rest of it is dropped and marked.
 pub const LOG_LINE: usize = 8 << 10;

@@ -1,6 +1,7 @@
 //! What the host keeps for one instance: whose call it is, what it may use, what it has used.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use encaje_core::Call;
@@ -42,6 +43,7 @@ impl State {
         deadline: tokio::time::Instant,
         meter: Arc<Meter>,
         memory: usize,
+        budget: Arc<MemoryBudget>,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES);
@@ -54,7 +56,9 @@ impl State {
             meter,
             memory: MemoryCap {
                 cap: memory,
-                ..MemoryCap::default()
+                used: 0,
+                refused: false,
+                budget,
             },
             table,
             wasi: None,
@@ -91,11 +95,27 @@ fn empty_wasi(log: &Arc<LogBudget>) -> WasiCtx {
         .build()
 }
 
-/// Caps the linear memories of an instance together, and remembers how large they were.
+/// Bytes that the linear memories of all instances take together.
 #[derive(Debug, Default)]
+pub(crate) struct MemoryBudget(AtomicUsize);
+
+impl MemoryBudget {
+    fn take(&self, bytes: usize) -> bool {
+        let add = |taken: usize| Some(taken.saturating_add(bytes)).filter(|taken| *taken <= limits::ALL_MEMORIES);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Caps the linear memories of an instance together, and remembers how large they were.
+#[derive(Debug)]
 pub(crate) struct MemoryCap {
     cap: usize,
     used: usize,
+    budget: Arc<MemoryBudget>,
     /// Whether growth was refused; tells a trap for want of memory from another.
     pub(crate) refused: bool,
 }
@@ -107,10 +127,18 @@ impl MemoryCap {
     }
 }
 
+impl Drop for MemoryCap {
+    fn drop(&mut self) {
+        self.budget.give_back(self.used);
+    }
+}
+
 impl wasmtime::ResourceLimiter for MemoryCap {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let allowed = used <= self.cap && maximum.is_none_or(|maximum| desired <= maximum);
+        let more = desired.saturating_sub(current);
+        let used = self.used.saturating_add(more);
+        let fits = used <= self.cap && maximum.is_none_or(|maximum| desired <= maximum);
+        let allowed = fits && self.budget.take(more);
         match allowed {
             true => self.used = used,
             false => self.refused = true,
@@ -163,5 +191,54 @@ impl HostMonotonicClock for CoarseClock {
 
     fn now(&self) -> u64 {
         coarse_monotonic_us().saturating_mul(1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::ResourceLimiter as _;
+
+    use super::*;
+
+    fn cap(budget: &Arc<MemoryBudget>, cap: usize) -> MemoryCap {
+        MemoryCap {
+            cap,
+            used: 0,
+            refused: false,
+            budget: Arc::clone(budget),
+        }
+    }
+
+    #[test]
+    fn memories_are_capped_alone_and_together() {
+        let budget = Arc::<MemoryBudget>::default();
+        let mut one = cap(&budget, 100);
+        assert!(one.memory_growing(0, 60, None).unwrap());
+        assert!(!one.memory_growing(60, 101, None).unwrap(), "over its own cap");
+        assert!(one.refused);
+        let mut large = cap(&budget, usize::MAX);
+        assert!(
+            !large.memory_growing(0, limits::ALL_MEMORIES, None).unwrap(),
+            "over what all may take"
+        );
+        drop(one);
+        assert!(
+            large.memory_growing(0, limits::ALL_MEMORIES, None).unwrap(),
+            "what was taken is given back"
+        );
+    }
+
+    #[test]
+    fn tables_are_capped() {
+        let mut one = cap(&Arc::default(), 100);
+        assert!(one.table_growing(0, limits::TABLE_ELEMENTS, None).unwrap());
+        assert!(!one.table_growing(0, limits::TABLE_ELEMENTS + 1, None).unwrap());
+    }
+
+    #[test]
+    fn clocks_go_in_steps_of_a_millisecond() {
+        for time in [coarse_now_us(), coarse_monotonic_us()] {
+            assert_eq!(time % 1_000, 0);
+        }
     }
 }

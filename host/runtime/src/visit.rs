@@ -59,6 +59,7 @@ impl<B: Bindings> Visit<B> {
             deadline,
             Arc::clone(&meter),
             plugin.limits.memory,
+            plugin.runtime().memory(),
         );
         let mut store = Store::new(plugin.runtime().engine(), state);
         store.limiter(|state| &mut state.memory);

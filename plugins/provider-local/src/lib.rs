@@ -55,7 +55,8 @@ fn model_info(model: LocalModel) -> ModelInfo {
         id: model.id,
         owned_by: "local".to_owned(),
         created: None,
-        context_tokens: Some(model.context_tokens),
+        // 0 is a model that has not been read yet.
+        context_tokens: (model.context_tokens > 0).then_some(model.context_tokens),
         max_output_tokens: None,
         capabilities: model.capabilities,
         extra: vec![

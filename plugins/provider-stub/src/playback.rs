@@ -15,6 +15,9 @@ use crate::words;
 const DEFAULT_DELTAS: u32 = 4;
 /// Chunks a `next` of an endless answer where the script does not say.
 const ENDLESS_BATCH: u32 = 16;
+
+/// Chunks of one step; the host takes no more.
+const LARGEST_BATCH: u32 = 4_096;
 /// What an endless answer says.
 const ENDLESS_TEXT: &str = " and on";
 
@@ -38,10 +41,11 @@ impl Playback {
             return Err(problem);
         }
         let endless = script.endless.unwrap_or(false);
-        let everything = if endless { ENDLESS_BATCH } else { u32::MAX };
+        let everything = if endless { ENDLESS_BATCH } else { LARGEST_BATCH };
         let batch = script
             .batch
-            .unwrap_or(if script.delay().is_some() { 1 } else { everything });
+            .unwrap_or(if script.delay().is_some() { 1 } else { everything })
+            .min(LARGEST_BATCH);
         let chunks = if endless { Vec::new() } else { chunks(request, script)? };
         let batch = usize::try_from(batch).unwrap_or(usize::MAX);
         Ok(Self {

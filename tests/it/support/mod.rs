@@ -189,6 +189,13 @@ pub fn models_dir() -> PathBuf {
         .clone()
 }
 
+/// The repository's own registry, for a folder elsewhere.
+pub fn default_registry() -> String {
+    let text = std::fs::read_to_string(root().join("registry.toml")).unwrap();
+    let plugins = format!("path = \"{}/plugins/", root().display());
+    text.replace("path = \"plugins/", &plugins)
+}
+
 /// A registry over the repository's plugins, with the stub twice; `answers` is the plugin that the model `m` goes to.
 pub fn registry(answers: &str) -> String {
     let plugins = root().join("plugins").display().to_string();

@@ -34,6 +34,43 @@ fn command_line_of_a_child() {
     }
 }
 
+/// What a command of the command line did.
+#[derive(Debug)]
+pub struct Did {
+    pub well: bool,
+    /// Output, then errors.
+    pub said: String,
+}
+
+/// Runs a command beside the server of a folder, with this input.
+pub fn command(folder: &Path, arguments: &[&str], input: &str) -> Did {
+    let own = [
+        "--registry".to_owned(),
+        folder.join("registry.toml").display().to_string(),
+        "--data".to_owned(),
+        folder.join("data").display().to_string(),
+    ];
+    let line: Vec<String> = own
+        .into_iter()
+        .chain(arguments.iter().map(|argument| (*argument).to_owned()))
+        .collect();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "support::process::command_line_of_a_child", "--nocapture"])
+        .env(CHILD, line.join("\n"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Did {
+        well: output.status.success(),
+        said: text(&output.stdout) + &text(&output.stderr),
+    }
+}
+
 /// A running server over a folder with its registry and its data.
 pub struct ServerProcess {
     child: Child,

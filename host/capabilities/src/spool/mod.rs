@@ -152,15 +152,17 @@ impl Spool for FileSpool {
             }
             read += record.bytes as usize;
             let found = frame::read(&state.file, record.offset, state.end);
-            let payload = match found.map_err(|error| disk("reading the spool", &error))? {
-                Found::Record { position, payload } if position == record.position => payload,
-                _ => {
-                    return Err(Problem::internal(
-                        "a record of the spool was damaged while the server ran",
-                    ));
-                }
+            let batch = match found.map_err(|error| disk("reading the spool", &error))? {
+                Found::Record { position, payload } if position == record.position => frame::decode(&payload),
+                _ => Err(Problem::internal("it was damaged while the server ran")),
             };
-            batches.push((record.position, frame::decode(&payload)?));
+            // One that cannot be read now never can be, and must not block what waits behind it.
+            let batch = batch.unwrap_or_else(|problem| {
+                let position = record.position;
+                tracing::error!(%problem, position, "a record of the spool cannot be read; it is skipped");
+                Vec::new()
+            });
+            batches.push((record.position, batch));
         }
         Ok(batches)
     }

@@ -43,8 +43,8 @@ fn from_code(code: &ffi::Error, text: &str) -> Problem {
             Problem::new(ProblemKind::Internal, "The database file is damaged.").with_code("database_corrupt")
         }
         ErrorCode::OutOfMemory => Problem::new(
-            ProblemKind::TooLarge,
-            "The statement needs more memory than the databases may take.",
+            ProblemKind::Overloaded,
+            "The databases of this server have no memory left for the statement; try again.",
         )
         .with_code("sql_memory"),
         ErrorCode::TooBig => Problem::new(

@@ -17,6 +17,9 @@ const ROUNDS: u64 = 3;
 /// What is asked.
 const PATH: &str = "/v1/chat/completions";
 
+/// The end of a stream that went well.
+const LAST_WORD: &[u8] = b"data: [DONE]\n\n";
+
 /// What was measured of one server.
 #[derive(Default)]
 struct Measured {
@@ -37,7 +40,7 @@ pub(crate) async fn run(options: &Bench) -> Result<()> {
     });
     let body = Bytes::from(serde_json::to_vec(&body)?);
     let baseline = options.baseline.as_deref();
-    let baseline = baseline.map(|url| Address::parse(url, None)).transpose()?;
+    let baseline = baseline.map(Address::without_key).transpose()?;
     let part = Duration::from_millis(options.seconds * 1_000 / ROUNDS);
     for address in [Some(&address), baseline.as_ref()].into_iter().flatten() {
         let warm = load(address, &body, options, Duration::from_millis(500));
@@ -67,6 +70,7 @@ pub(crate) async fn run(options: &Bench) -> Result<()> {
 }
 
 async fn load(address: &Address, body: &Bytes, options: &Bench, length: Duration) -> Result<Measured> {
+    let streamed = options.stream;
     let start = Instant::now();
     let mut workers = tokio::task::JoinSet::new();
     for worker in 0..options.connections {
@@ -88,6 +92,8 @@ async fn load(address: &Address, body: &Bytes, options: &Bench, length: Duration
                     Err(error) => Err(error),
                 };
                 match answered {
+                    // A stream that failed on its way has a good status and no last word.
+                    Ok(said) if streamed && !said.ends_with(LAST_WORD) => measured.errors += 1,
                     Ok(_) => measured.latencies.push(due.elapsed()),
                     Err(_) => measured.errors += 1,
                 }

@@ -96,7 +96,7 @@ fn event(line: &[u8], text: &mut String) -> Result<bool> {
         bail!("{message}");
     }
     if let Some(piece) = data.pointer("/choices/0/delta/content").and_then(Value::as_str) {
-        print!("{piece}");
+        print!("{}", super::printable(piece));
         std::io::stdout().flush()?;
         text.push_str(piece);
     }

@@ -6,9 +6,9 @@ use anyhow::Result;
 use encaje_core::traces::{self, StoredMessage, StoredSpan, Trace, TracePage, TraceQuery, TraceSummary};
 use encaje_core::{Call, time};
 use encaje_http::native::{TraceBody, TraceListBody};
-use encaje_supply::Quiet;
+use encaje_supply::TerminalProgress;
 
-use super::{duration, table};
+use super::{duration, printable, table};
 use crate::args::{Common, Remote, Trace as What};
 use crate::client::{Address, Connection};
 use crate::compose;
@@ -77,7 +77,7 @@ async fn list(common: &Common, remote: &Remote, query: &TraceQuery, tenant: &str
         let body: TraceListBody = serde_json::from_slice(&server.get(&path).await?)?;
         return Ok(body.into());
     }
-    let storage = compose::storage_alone(&Config::load(common, None)?, Arc::new(Quiet)).await?;
+    let storage = compose::storage_alone(&Config::load(common, None)?, Arc::new(TerminalProgress::new())).await?;
     Ok(traces::list(storage.as_ref(), &Call::of_server(READ), tenant, query).await?)
 }
 
@@ -88,7 +88,7 @@ async fn show(common: &Common, remote: &Remote, id: &str, tenant: &str) -> Resul
         let body: TraceBody = serde_json::from_slice(&body)?;
         return Ok(body.into());
     }
-    let storage = compose::storage_alone(&Config::load(common, None)?, Arc::new(Quiet)).await?;
+    let storage = compose::storage_alone(&Config::load(common, None)?, Arc::new(TerminalProgress::new())).await?;
     Ok(traces::show(storage.as_ref(), &Call::of_server(READ), tenant, id).await?)
 }
 
@@ -124,7 +124,7 @@ fn print_list(page: &TracePage) {
             call.trace_id.clone(),
             ago(call.start_us),
             call.operation.clone(),
-            call.model.clone(),
+            printable(&call.model),
             call.plugin.clone().unwrap_or_else(|| "-".to_owned()),
             call.status.clone(),
             number(call.input_tokens),
@@ -163,7 +163,7 @@ fn print_trace(trace: &Trace) {
     for span in &trace.spans {
         let indent = if span.parent_span_id.is_some() { "  " } else { "" };
         let status = match &span.status_message {
-            Some(message) => format!("{}: {message}", span.status),
+            Some(message) => format!("{}: {}", span.status, printable(message)),
             None => span.status.clone(),
         };
         rows.add_row(vec![
@@ -175,8 +175,15 @@ fn print_trace(trace: &Trace) {
         ]);
     }
     println!("{rows}\n\nmessages");
+    let mut call = None;
     for message in &trace.messages {
-        println!("[{}] {}", heading(message), shortened(&text_of(message)));
+        if trace.calls.len() > 1 && call.replace(&message.span_id) != Some(&message.span_id) {
+            println!("call {}", message.span_id);
+        }
+        println!("[{}] {}", heading(message), printable(&shortened(&text_of(message))));
+    }
+    if trace.cut {
+        println!("… and more: a trace is shown as far as one answer of the storage goes");
     }
 }
 
@@ -186,12 +193,12 @@ fn print_call(call: &TraceSummary) {
     println!(
         "call     {} {} by {}",
         call.operation,
-        call.model,
+        printable(&call.model),
         call.plugin.as_deref().unwrap_or("nobody")
     );
     println!("status   {}", call.status);
     if let Some(message) = &call.status_message {
-        println!("         {message}");
+        println!("         {}", printable(message));
     }
     println!(
         "tokens   {} in, {} out",
@@ -229,7 +236,7 @@ fn heading(message: &StoredMessage) -> String {
     match (message.choice, &message.finish) {
         (Some(choice), Some(finish)) => format!("{} #{choice}, {finish}", message.role),
         (Some(choice), None) => format!("{} #{choice}, unfinished", message.role),
-        _ => message.role.clone(),
+        _ => printable(&message.role),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The edge's `End` or `Failed` is sent only when the ledger has committed the trace (invariant 9).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,7 +32,8 @@ pub(crate) async fn run(
     let outcome = match ledger.admit() {
         Ok(()) => match answer(&generation, &call, &request, &mut tee).await {
             Ok(()) => Outcome::Completed,
-            Err(problem) if problem.kind == ProblemKind::Cancelled => Outcome::Cancelled,
+            // A plugin may say `cancelled` too; then somebody is there to hear of it.
+            Err(problem) if problem.kind == ProblemKind::Cancelled && tee.is_left(&call) => Outcome::Cancelled,
             Err(problem) => Outcome::Failed(problem),
         },
         Err(problem) => Outcome::Failed(problem),
@@ -139,7 +141,7 @@ async fn pass_on(
 struct Tee {
     said: Sender<Said>,
     choices: u32,
-    finished: u32,
+    finished: BTreeSet<u32>,
     bytes: usize,
     began: Instant,
     start_us: u64,
@@ -149,6 +151,8 @@ struct Tee {
     plugin: Option<String>,
     plugin_model: Option<String>,
     degraded: bool,
+    /// Somebody is there, but takes nothing.
+    stalled: bool,
 }
 
 impl Tee {
@@ -156,7 +160,7 @@ impl Tee {
         Self {
             said,
             choices: request.sampling.choices.max(1),
-            finished: 0,
+            finished: BTreeSet::new(),
             bytes: 0,
             began: Instant::now(),
             start_us: now_us(),
@@ -166,6 +170,7 @@ impl Tee {
             plugin: None,
             plugin_model: None,
             degraded: false,
+            stalled: false,
         }
     }
 
@@ -179,6 +184,11 @@ impl Tee {
             () = call.cancelled().cancelled() => Err(gone()),
             () = tokio::time::sleep(call.remaining()) => Err(late()),
         }
+    }
+
+    /// Whether nobody hears any more what is said.
+    fn is_left(&self, call: &Call) -> bool {
+        self.said.is_closed() || self.stalled || call.cancelled().is_cancelled()
     }
 
     fn asked(&mut self, target: &Target, provider: &SharedProvider) {
@@ -211,14 +221,26 @@ impl Tee {
     /// A provider that breaks its contract is stopped here, so that no edge has to cope with it.
     fn check(&mut self, chunk: &Chunk) -> Result<(), Problem> {
         match &chunk.event {
-            ChatEvent::Usage(usage) => self.usage = Some(usage.clone()),
-            ChatEvent::Finish(_) => self.finished += 1,
-            _ => {}
-        }
-        if chunk.choice >= self.choices || self.finished > self.choices {
-            return Err(Problem::internal(
-                "the provider answered more choices than were asked for",
-            ));
+            ChatEvent::Usage(usage) => {
+                if self.usage.replace(usage.clone()).is_some() {
+                    return Err(Problem::internal("the provider counted its tokens twice"));
+                }
+            }
+            _ if chunk.choice >= self.choices => {
+                return Err(Problem::internal(
+                    "the provider answered more choices than were asked for",
+                ));
+            }
+            event => {
+                let ended = if matches!(event, ChatEvent::Finish(_)) {
+                    !self.finished.insert(chunk.choice)
+                } else {
+                    self.finished.contains(&chunk.choice)
+                };
+                if ended {
+                    return Err(Problem::internal("the provider went on with a choice that had ended"));
+                }
+            }
         }
         self.bytes += size(&chunk.event);
         if self.bytes > limits::MAX_ANSWER_BYTES {
@@ -234,7 +256,7 @@ impl Tee {
     }
 
     fn check_ended(&self) -> Result<(), Problem> {
-        if self.finished == self.choices {
+        if self.finished.len() == self.choices as usize {
             return Ok(());
         }
         Err(Problem::internal(
@@ -242,13 +264,16 @@ impl Tee {
         ))
     }
 
-    async fn send(&self, said: Said) -> Result<(), Problem> {
+    async fn send(&mut self, said: Said) -> Result<(), Problem> {
         match self.said.send_timeout(said, limits::CLIENT_STALL).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(Problem::new(
-                ProblemKind::Cancelled,
-                "The caller took nothing for too long, or went away.",
-            )),
+            Err(_) => {
+                self.stalled = true;
+                Err(Problem::new(
+                    ProblemKind::Cancelled,
+                    "The caller took nothing for too long, or went away.",
+                ))
+            }
         }
     }
 
@@ -279,7 +304,12 @@ fn size(event: &ChatEvent) -> usize {
         }
         ChatEvent::Other(name, json) => name.len() + json.len(),
         ChatEvent::Logprobs(tokens) => tokens.iter().map(size_of_token).sum(),
-        ChatEvent::Usage(usage) => usage.extra.iter().map(|(name, json)| name.len() + json.len()).sum(),
+        ChatEvent::Usage(usage) => {
+            let pairs = usage.extra.iter();
+            pairs
+                .map(|(name, json)| limits::EVENT_BYTES + name.len() + json.len())
+                .sum()
+        }
         ChatEvent::Finish(reason) => reason.as_str().len(),
     };
     limits::EVENT_BYTES + said

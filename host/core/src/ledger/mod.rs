@@ -7,13 +7,14 @@
 //! later (upserts, so that a replay repeats nothing); [`WhenDown::Refuse`] answers `unavailable`.
 
 mod record;
+mod replay;
+mod store;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::call::Call;
 use crate::generation::Current;
@@ -22,6 +23,7 @@ use crate::ports::Spool;
 use crate::problem::{Problem, ProblemKind};
 use crate::trace::Exchange;
 use record::Record;
+use store::Store;
 
 /// What happens to calls while the storage is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,28 +42,41 @@ pub struct Ledger(Arc<Inner>);
 struct Inner {
     queue: Mutex<Option<mpsc::Sender<Entry>>>,
     sender: mpsc::WeakSender<Entry>,
+    /// Bytes that records may still take in the queue.
+    room: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    down: Arc<AtomicBool>,
+    replay: AbortHandle,
+    store: Arc<Store>,
     when_down: WhenDown,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.replay.abort();
+    }
 }
 
 /// A record on its way to the writer.
 struct Entry {
     record: Record,
     done: oneshot::Sender<Result<(), Problem>>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Ledger {
     /// Starts the writer. It writes to the storage of the generation that is current when a group begins.
     pub fn start(current: Arc<Current>, spool: Arc<dyn Spool>, when_down: WhenDown) -> Self {
         let (queue, entries) = mpsc::channel(limits::LEDGER_QUEUE);
-        let down = Arc::new(AtomicBool::new(false));
-        let writer = writer::Writer::new(current, spool, when_down, Arc::clone(&down));
+        let store = Arc::new(Store::new(current));
+        let replay = tokio::spawn(replay::run(Arc::clone(&store), Arc::clone(&spool))).abort_handle();
+        let writer = writer::Writer::new(Arc::clone(&store), spool, when_down);
         Self(Arc::new(Inner {
             sender: queue.downgrade(),
             queue: Mutex::new(Some(queue)),
+            room: Arc::new(Semaphore::new(limits::LEDGER_QUEUE_BYTES)),
             writer: Mutex::new(Some(tokio::spawn(writer.run(entries)))),
-            down,
+            replay,
+            store,
             when_down,
         }))
     }
@@ -71,7 +86,7 @@ impl Ledger {
     /// # Errors
     /// `Unavailable` while the storage is down and the operator chose to refuse.
     pub fn admit(&self) -> Result<(), Problem> {
-        if self.0.when_down == WhenDown::Refuse && self.0.down.load(Ordering::Relaxed) {
+        if self.0.when_down == WhenDown::Refuse && self.0.store.is_down() {
             return Err(refusal());
         }
         Ok(())
@@ -86,13 +101,22 @@ impl Ledger {
         let queue = self.0.sender.upgrade().ok_or_else(closed)?;
         let (done, committed) = oneshot::channel();
         let record = Record::of(call, exchange);
-        queue.send(Entry { record, done }).await.map_err(|_| closed())?;
+        let bytes = u32::try_from(record.bytes().min(limits::LEDGER_QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.0.room);
+        let room = room.acquire_many_owned(bytes).await.map_err(|_| closed())?;
+        let entry = Entry {
+            record,
+            done,
+            _room: room,
+        };
+        queue.send(entry).await.map_err(|_| closed())?;
         drop(queue);
         committed.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    /// Takes no more records, and returns when all that were taken are written.
+    /// Takes no more records, and returns when all that were taken are written or spooled.
     pub async fn close(&self) {
+        self.0.replay.abort();
         self.0.queue.lock().await.take();
         let writer = self.0.writer.lock().await.take();
         if let Some(writer) = writer

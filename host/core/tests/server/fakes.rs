@@ -1,7 +1,7 @@
 //! A provider that plays a script, a storage that remembers and fails when told to, a spool in memory.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -131,6 +131,8 @@ impl Provider for Scripted {
 pub struct Rows {
     pub batches: Mutex<Vec<Vec<Mutation>>>,
     pub down: AtomicBool,
+    /// Milliseconds that a write takes.
+    pub slow_ms: AtomicU64,
     /// Refuses batches with a message that holds this word, for good.
     pub hated: Mutex<Option<String>>,
     /// A write takes one of these and gives it back.
@@ -142,6 +144,7 @@ impl Rows {
         Arc::new(Self {
             batches: Mutex::default(),
             down: AtomicBool::new(false),
+            slow_ms: AtomicU64::new(0),
             hated: Mutex::default(),
             gate: Semaphore::new(1),
         })
@@ -191,6 +194,7 @@ impl Storage for Rows {
             "traces survive the process, and are not synced one by one"
         );
         let _turn = self.gate.acquire().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(self.slow_ms.load(Ordering::SeqCst))).await;
         if self.down.load(Ordering::SeqCst) {
             return Err(Problem::new(ProblemKind::Unavailable, "down"));
         }
@@ -341,6 +345,13 @@ pub fn finish() -> Step {
     Step::Say(vec![Chunk {
         choice: 0,
         event: ChatEvent::Finish(FinishReason::Stop),
+    }])
+}
+
+pub fn usage() -> Step {
+    Step::Say(vec![Chunk {
+        choice: 0,
+        event: ChatEvent::Usage(Usage::default()),
     }])
 }
 

@@ -9,7 +9,7 @@ use encaje_core::chat::{ChatEvent, Chunk};
 use encaje_core::server::Said;
 use encaje_core::value::Value;
 
-use crate::fakes::{Scripted, Step, World, call, finish, heard, question, started, text, texts, until};
+use crate::fakes::{Scripted, Step, World, call, finish, heard, question, started, text, texts, until, usage};
 
 fn good(name: &str) -> Scripted {
     Scripted::new(name, vec![text("hello"), finish()])
@@ -129,6 +129,8 @@ async fn a_provider_that_breaks_its_contract_is_stopped() {
         (vec![text("no end")], "no finish"),
         (vec![finish(), finish()], "two ends"),
         (vec![other_choice], "a choice that nobody asked for"),
+        (vec![finish(), text("more")], "words after the end"),
+        (vec![usage(), usage(), finish()], "tokens counted twice"),
         (vec![Step::Say(Vec::new()); 2_000], "only empty batches"),
     ] {
         let world = World::new(vec![Scripted::new("one", script)]);
@@ -136,6 +138,25 @@ async fn a_provider_that_breaks_its_contract_is_stopped() {
         assert_eq!(problem.expect(what).kind, ProblemKind::Internal, "{what}");
         assert_eq!(world.rows.calls()[0]["status"], Value::from("error"), "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_says_cancelled_is_a_problem_of_its_own() {
+    let world = World::new(vec![failing("one", ProblemKind::Cancelled)]);
+    let (_, problem) = heard(world.ask("hi")).await;
+    assert_eq!(problem.unwrap().message, "as the script says");
+    assert_eq!(world.rows.calls()[0]["status"], Value::from("error"));
+}
+
+#[tokio::test]
+async fn what_is_for_the_log_alone_is_not_in_the_trace() {
+    let world = World::new(vec![Scripted::new("one", vec![text("no end")])]);
+    heard(world.ask("hi")).await;
+    let said = world.rows.calls()[0]["status_message"].clone();
+    assert_eq!(
+        said,
+        Value::from("internal: The server failed to process this request.")
+    );
 }
 
 #[tokio::test]

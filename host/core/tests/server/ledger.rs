@@ -105,6 +105,25 @@ async fn while_the_storage_is_down_calls_are_served_and_replayed_later() {
 }
 
 #[tokio::test]
+async fn calls_do_not_wait_for_what_is_replayed() {
+    let world = World::new(providers());
+    world.rows.down.store(true, Ordering::SeqCst);
+    for _ in 0..100 {
+        assert_eq!(heard(world.ask("hi")).await.1, None);
+    }
+    world.rows.slow_ms.store(20, Ordering::SeqCst);
+    world.rows.down.store(false, Ordering::SeqCst);
+    until("the replay has begun", || !world.rows.calls().is_empty()).await;
+    for _ in 0..5 {
+        let begun = std::time::Instant::now();
+        assert_eq!(heard(world.ask("hi")).await.1, None);
+        assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    }
+    assert!(!world.spool.batches.lock().unwrap().is_empty(), "it was still going on");
+    until("the replay is over", || world.rows.calls().len() == 105).await;
+}
+
+#[tokio::test]
 async fn a_full_spool_refuses() {
     let world = World::with(providers(), WhenDown::Spool, 1);
     world.rows.down.store(true, Ordering::SeqCst);

@@ -51,8 +51,10 @@ pub struct TraceBody {
     pub calls: Vec<CallBody>,
     /// Oldest first.
     pub spans: Vec<SpanBody>,
-    /// In order.
+    /// Call after call, in order.
     pub messages: Vec<MessageBody>,
+    /// Whether there is more of it than is shown.
+    pub cut: bool,
 }
 
 /// A span; see [`StoredSpan`].
@@ -73,6 +75,7 @@ pub struct SpanBody {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the members are those of `StoredMessage`, by the same names")]
 pub struct MessageBody {
+    pub span_id: String,
     pub direction: String,
     pub role: String,
     pub choice: Option<u64>,
@@ -221,6 +224,7 @@ impl From<Trace> for TraceBody {
             attributes: raw(span.attributes),
         };
         let message = |message: StoredMessage| MessageBody {
+            span_id: message.span_id,
             direction: message.direction,
             role: message.role,
             choice: message.choice,
@@ -231,6 +235,7 @@ impl From<Trace> for TraceBody {
             calls: trace.calls.into_iter().map(CallBody::from).collect(),
             spans: trace.spans.into_iter().map(span).collect(),
             messages: trace.messages.into_iter().map(message).collect(),
+            cut: trace.cut,
         }
     }
 }
@@ -248,6 +253,7 @@ impl From<TraceBody> for Trace {
             attributes: span.attributes.get().to_owned(),
         };
         let message = |message: MessageBody| StoredMessage {
+            span_id: message.span_id,
             direction: message.direction,
             role: message.role,
             choice: message.choice,
@@ -258,6 +264,7 @@ impl From<TraceBody> for Trace {
             calls: body.calls.into_iter().map(TraceSummary::from).collect(),
             spans: body.spans.into_iter().map(span).collect(),
             messages: body.messages.into_iter().map(message).collect(),
+            cut: body.cut,
         }
     }
 }

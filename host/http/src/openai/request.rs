@@ -68,6 +68,9 @@ pub(crate) fn model(object: &mut Object<'_>) -> Result<String, Problem> {
     if model.is_empty() || model.chars().count() > limits::MODEL_CHARS {
         return Err(json.invalid(format_args!("must have 1 to {} characters", limits::MODEL_CHARS)));
     }
+    if model.chars().any(char::is_control) {
+        return Err(json.invalid("must have no control characters"));
+    }
     Ok(model)
 }
 

@@ -31,6 +31,11 @@ pub(crate) fn take(request: &mut Object<'_>, extra: &mut Extra) -> Result<Tools,
             .invalid("is the older name of `tools`; give one of them")
             .with_code("invalid_parameter_combination"));
     }
+    if let (Some(_), Some(choice)) = (&functions, &choice) {
+        return Err(choice
+            .invalid("goes with `tools`; with `functions` it is called `function_call`")
+            .with_code("invalid_parameter_combination"));
+    }
     let mut found = Tools::default();
     if let Some(functions) = functions {
         found.legacy = true;

@@ -270,7 +270,7 @@ async fn probes_answer() {
     let world = Setting::default().start();
     assert_snapshot!("health", world.get("/health").await.shown());
     assert_snapshot!("ready", world.get("/ready").await.shown());
-    world.server.drain().await;
+    world.server.stop();
     assert_snapshot!("not_ready", shown(&world.get("/ready").await));
     assert_eq!(world.get("/health").await.status, 200);
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::windows::Windows;
 use crate::cache::Cache;
 use crate::error::ModelError;
-use crate::limits::{EMBED_BATCH_TOKENS, EMBED_WINDOW, JSON_BYTES, VOCABULARY};
+use crate::limits::{EMBED_WINDOW, JSON_BYTES, VOCABULARY};
 use crate::model::{Facts, Logits, Model, Next, Wanted};
 
 /// A BERT encoder in memory.
@@ -175,46 +175,18 @@ impl Model for Bert {
         {
             return Err(ModelError::Failed("a window is empty or too long".to_owned()));
         }
-        // Windows of like length together, so that little is padded.
-        let mut order: Vec<(usize, &[u32])> = windows.iter().copied().enumerate().collect();
-        order.sort_by_key(|(_, window)| window.len());
-        let width = self.facts.dimensions;
-        let mut vectors = vec![0.0f32; windows.len() * width];
-        let mut rest = order.as_slice();
-        while let Some(count) = batch(rest) {
-            let (now, later) = rest.split_at(count);
-            rest = later;
-            let pass = self.pass(&now.iter().map(|(_, window)| *window).collect::<Vec<_>>())?;
-            for ((index, _), mut vector) in now.iter().zip(pass) {
-                unit(&mut vector);
-                if let Some(place) = vectors.get_mut(index * width..(index + 1) * width) {
-                    place.copy_from_slice(&vector);
-                }
-            }
+        let mut vectors = Vec::with_capacity(windows.len() * self.facts.dimensions);
+        for mut vector in self.pass(windows)? {
+            unit(&mut vector);
+            vectors.append(&mut vector);
         }
         Ok(vectors)
     }
 }
 
-/// How many of the next windows, sorted by length, make one pass; nothing when none is left.
-fn batch(windows: &[(usize, &[u32])]) -> Option<usize> {
-    let fits = |(count, (_, window)): &(usize, &(usize, &[u32]))| (count + 1) * window.len() <= EMBED_BATCH_TOKENS;
-    let count = windows.iter().enumerate().take_while(fits).count();
-    (!windows.is_empty()).then_some(count.max(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn passes_hold_what_fits_and_always_something() {
-        let long = vec![0u32; EMBED_BATCH_TOKENS * 2];
-        let windows: Vec<(usize, &[u32])> = (0..100).map(|i| (i, &long[..256])).collect();
-        assert_eq!(batch(&windows), Some(EMBED_BATCH_TOKENS / 256));
-        assert_eq!(batch(&[(0, &long)]), Some(1));
-        assert_eq!(batch(&[]), None);
-    }
 
     #[test]
     fn unit_vectors_have_length_one() {

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::Metadata;
 use crate::cache::{Cache, CacheShape};
 use crate::error::ModelError;
-use crate::limits::{CONTEXT, LAYERS, VOCABULARY};
+use crate::limits::{CACHE_BYTES, CONTEXT, LAYERS, VOCABULARY};
 use crate::math::{Input, Matrix, add, attend, gate, normalise, rotate};
 use crate::model::{Facts, Logits, Model, Next, Wanted};
 
@@ -142,6 +142,8 @@ impl Llama {
             group: groups * width,
         };
         let own_head = reader.has("output.weight");
+        // An answer whose length nobody limits has a cache of the whole context.
+        let context = context.min(CACHE_BYTES / shape.position_bytes().max(1)).max(1);
         Ok(Self {
             facts: Facts {
                 architecture: architecture.to_owned(),

@@ -6,6 +6,8 @@ use encaje_core::chat::{
     Role, Sampling, TokenLogprob, Tool, ToolCall, ToolCallDelta, ToolChoice, Usage,
 };
 
+use crate::limits;
+
 pub(crate) fn request_to_guest(request: ChatRequest) -> guest::ChatRequest {
     guest::ChatRequest {
         model: request.model,
@@ -272,7 +274,7 @@ pub(crate) fn chunk_to_core(chunk: guest::Chunk) -> Chunk {
             guest::FinishReason::ToolCalls => FinishReason::ToolCalls,
             guest::FinishReason::ContentFilter => FinishReason::ContentFilter,
             guest::FinishReason::Cancelled => FinishReason::Cancelled,
-            guest::FinishReason::Other(word) => FinishReason::Other(word),
+            guest::FinishReason::Other(word) => FinishReason::Other(super::problem::line(&word, limits::WORD)),
         }),
         guest::ChatEvent::Other((name, json)) => ChatEvent::Other(name, json),
     };
