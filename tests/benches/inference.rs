@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use encaje_cli::{artifacts, config};
 use encaje_inference::{Cache, GgufModel, Model, Next, Wanted};
+use encaje_supply::models::Check;
 use encaje_supply::{EncajeHome, TerminalProgress};
 
 /// As the default registry calls it.
@@ -47,7 +48,7 @@ fn of_the_registry() -> PathBuf {
     );
     let registry = config::load_registry(&root.join("registry.toml")).unwrap();
     let names = [MODEL.to_owned()];
-    let paths = artifacts::models(&home, root, &registry, &names, progress);
+    let paths = artifacts::models(&home, root, &registry, &names, Check::Quick, progress);
     let paths = tokio::runtime::Runtime::new().unwrap().block_on(paths).unwrap();
     paths[MODEL].clone()
 }

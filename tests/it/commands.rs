@@ -21,13 +21,8 @@ fn says(text: &str, words: &[&str]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn local_models_answer_through_their_plugin_and_every_command_sees_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = ServerProcess::start(folder.path(), &default_registry(), &[]);
-    let url = format!("http://{}", server.address());
-    let here = |arguments: &[&str]| well(command(folder.path(), arguments, ""));
-
+/// The same chat, whole and streamed; the trace of the first.
+async fn chats(server: &ServerProcess) -> String {
     let mut ask = json!({
         "model": CHAT, "temperature": 0, "max_tokens": 12,
         "messages": [{ "role": "user", "content": "Name the capital of France." }],
@@ -51,7 +46,10 @@ async fn local_models_answer_through_their_plugin_and_every_command_sees_it() {
         .collect();
     assert_eq!(pieces, text, "greedy, so the same words in pieces");
     assert!(streamed.body.ends_with("data: [DONE]\n\n"));
+    whole.trace.unwrap()
+}
 
+async fn embeds(server: &ServerProcess) {
     let body = json!({ "model": EMBED, "input": ["hola", "hello"] }).to_string();
     let vectors = server.ask(Method::POST, "/v1/embeddings", &body).await;
     let vectors: Value = serde_json::from_str(&vectors.body).unwrap();
@@ -64,8 +62,17 @@ async fn local_models_answer_through_their_plugin_and_every_command_sees_it() {
             row.len()
         );
     }
+}
 
-    let id = whole.trace.unwrap();
+#[tokio::test(flavor = "multi_thread")]
+async fn local_models_answer_through_their_plugin_and_every_command_sees_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path(), &default_registry(), &[]);
+    let url = format!("http://{}", server.address());
+    let here = |arguments: &[&str]| well(command(folder.path(), arguments, ""));
+
+    let id = chats(&server).await;
+    embeds(&server).await;
     for remote in [&["--url", url.as_str()][..], &[]] {
         let list = here(&[&["trace", "list"], remote].concat());
         says(&list, &[&id, CHAT, EMBED, "local", "ok"]);

@@ -14,6 +14,7 @@ mod hostile;
 mod inference;
 mod provider;
 mod reload;
+mod sandbox;
 mod serve;
 mod storage;
 mod support;

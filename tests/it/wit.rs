@@ -45,6 +45,33 @@ fn every_package_resolves_and_there_is_no_other() {
     );
 }
 
+/// Fields and cases of a type.
+fn parts(kind: &TypeDefKind) -> Vec<(&str, &Docs)> {
+    match kind {
+        TypeDefKind::Record(record) => record
+            .fields
+            .iter()
+            .map(|field| (field.name.as_str(), &field.docs))
+            .collect(),
+        TypeDefKind::Variant(variant) => variant
+            .cases
+            .iter()
+            .map(|case| (case.name.as_str(), &case.docs))
+            .collect(),
+        TypeDefKind::Enum(names) => names
+            .cases
+            .iter()
+            .map(|case| (case.name.as_str(), &case.docs))
+            .collect(),
+        TypeDefKind::Flags(flags) => flags
+            .flags
+            .iter()
+            .map(|flag| (flag.name.as_str(), &flag.docs))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
 #[test]
 fn every_item_has_prose() {
     let resolve = resolved();
@@ -66,6 +93,9 @@ fn every_item_has_prose() {
                 continue; // a `use` of another interface's type
             }
             check(format!("{name}/{type_name}"), &definition.docs);
+            for (part, docs) in parts(&definition.kind) {
+                check(format!("{name}/{type_name}.{part}"), docs);
+            }
         }
     }
     for (_, package) in &resolve.packages {

@@ -193,7 +193,7 @@ pub struct Bench {
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub url: String,
     /// The model to ask.
-    #[arg(long, default_value = "stub")]
+    #[arg(long)]
     pub model: String,
     /// API key for it.
     #[arg(long, env = "ENCAJE_API_KEY", hide_env_values = true)]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use encaje_registry::{Digest, Lock, Manifest, ModelSource, Plugin, PluginSource, Registry, render};
 use encaje_supply::build::component;
 use encaje_supply::guest_target;
-use encaje_supply::models::{Download, Hub, Models, Pip, Source, Wanted};
+use encaje_supply::models::{Check, Download, Hub, Models, Pip, Source, Wanted};
 use encaje_supply::{EncajeHome, Meter, Progress};
 
 /// A component and the manifest inside it.
@@ -103,6 +103,7 @@ pub async fn models(
     folder: &Path,
     registry: &Registry,
     names: &[String],
+    check: Check,
     progress: Arc<dyn Progress>,
 ) -> Result<ModelPaths> {
     let fetcher = fetcher(home, registry, progress);
@@ -112,19 +113,7 @@ pub async fn models(
         .values()
         .filter(|model| names.is_empty() || names.contains(&model.name))
     {
-        let here = fetcher.ensure(&wanted(model, folder)?).await?;
-        for file in model.files.iter().skip(1) {
-            let path = here.folder.join(&file.path);
-            let found = Digest::of_file(&path).with_context(|| format!("model {}: `{}`", model.name, file.path))?;
-            if found != file.sha256 {
-                bail!(
-                    "model {}: `{}` hashes to {found}, and the registry says {}",
-                    model.name,
-                    file.path,
-                    file.sha256
-                );
-            }
-        }
+        let here = fetcher.ensure(&wanted(model, folder)?, check).await?;
         paths.insert(model.name.clone(), place(model.format, here));
     }
     Ok(paths)
@@ -159,7 +148,11 @@ fn weights_digest(model: &encaje_registry::Model) -> Result<encaje_supply::Sha25
     let weights = model
         .weights()
         .with_context(|| format!("model {} has no files", model.name))?;
-    weights.sha256.to_string().parse().map_err(|error| anyhow!("{error}"))
+    digest(weights.sha256)
+}
+
+fn digest(digest: Digest) -> Result<encaje_supply::Sha256> {
+    digest.to_string().parse().map_err(|error| anyhow!("{error}"))
 }
 
 fn wanted(model: &encaje_registry::Model, folder: &Path) -> Result<Wanted> {
@@ -194,9 +187,13 @@ fn wanted(model: &encaje_registry::Model, folder: &Path) -> Result<Wanted> {
             ModelSource::Path { files } => Source::Path(folder.join(holder(files))),
         })
         .collect();
+    let beside = model.files.iter().skip(1);
+    let beside = beside.map(|file| Ok((file.path.clone(), digest(file.sha256)?)));
+    let beside = beside.collect::<Result<_>>()?;
     Ok(Wanted {
         name: model.name.clone(),
         sha256: weights_digest(model)?,
+        beside,
         sources,
     })
 }

@@ -21,6 +21,7 @@ use encaje_registry::{
 use encaje_runtime::engine::Allocation;
 use encaje_runtime::{Capabilities, MetricSpec, PluginLimits, PluginSpec, ProviderPlugin, Runtime, StoragePlugin};
 use encaje_supply::Progress;
+use encaje_supply::models::Check;
 use tokio::task::spawn_blocking;
 
 use crate::artifacts::{self, Compile, Component};
@@ -214,7 +215,15 @@ impl Composer {
     /// The models of a registry, fetched where they are not here.
     async fn models_of(&self, config: &Config) -> Result<Vec<ModelSpec>> {
         let progress = Arc::clone(&self.progress);
-        let paths = artifacts::models(&config.home, &config.folder, &config.registry, &[], progress).await?;
+        let paths = artifacts::models(
+            &config.home,
+            &config.folder,
+            &config.registry,
+            &[],
+            Check::Quick,
+            progress,
+        )
+        .await?;
         let specs = config.registry.models.values().filter_map(|model| {
             let path = paths.get(&model.name)?.clone();
             let format = match model.format {

@@ -33,7 +33,7 @@ impl Config {
     pub fn load(common: &Common, listen: Option<std::net::SocketAddr>) -> Result<Self> {
         let path = std::path::absolute(&common.registry)
             .with_context(|| format!("the registry's path `{}` is no path", common.registry.display()))?;
-        let (text, mut registry) = read_registry(&path)?;
+        let (text, registry) = read_registry(&path)?;
         let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         let environment = Environment::of_process();
         for unknown in environment.unknown() {
@@ -43,7 +43,6 @@ impl Config {
             home: common.home.clone(),
             data: common.data.clone(),
             listen,
-            ..Flags::default()
         };
         let settings = Settings::resolve(&flags, &environment, &registry, &folder)
             .map_err(|errors| anyhow!(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;

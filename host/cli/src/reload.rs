@@ -37,6 +37,8 @@ pub struct Reloader {
     compile: Compile,
     attempt: u64,
     generation: u64,
+    /// Why the last attempt failed, if it did.
+    error: Option<String>,
 }
 
 impl Reloader {
@@ -55,6 +57,7 @@ impl Reloader {
             compile,
             attempt: 0,
             generation: 1,
+            error: None,
         }
     }
 
@@ -88,21 +91,26 @@ impl Reloader {
         // The same text is not tried again until it is edited or asked for.
         self.text = text;
         match self.take_over().await {
-            Ok(()) => {
+            Ok(false) if wish == Wish::Changed && self.error.is_none() => {}
+            Ok(_) => {
                 self.attempt += 1;
+                self.error = None;
                 self.report(None);
             }
+            // A source that does not compile is tried again and again with `--dev`, and told once.
+            Err(error) if wish == Wish::Changed && self.error == Some(format!("{error:#}")) => {}
             Err(error) => self.failed(&error),
         }
     }
 
-    async fn take_over(&mut self) -> Result<()> {
+    /// Whether anything is another than before.
+    async fn take_over(&mut self) -> Result<bool> {
         let next = Config::load(&self.common, Some(self.config.settings.listen.value))?;
         let plan = encaje_registry::Plan::between(&self.config.registry, &next.registry);
         let composed = self.composer.compose(&next, self.compile).await?;
         if plan.is_empty() && !composed.changed {
             self.config = next;
-            return Ok(());
+            return Ok(false);
         }
         let migrated = composed.migrated.clone();
         let generation = self.composer.serves(composed);
@@ -117,7 +125,7 @@ impl Reloader {
         }
         drop(old);
         self.config = next;
-        Ok(())
+        Ok(true)
     }
 
     fn failed(&mut self, error: &anyhow::Error) {
@@ -126,7 +134,8 @@ impl Reloader {
             self.generation
         );
         self.attempt += 1;
-        self.report(Some(format!("{error:#}")));
+        self.error = Some(format!("{error:#}"));
+        self.report(self.error.clone());
     }
 
     fn report(&self, error: Option<String>) {

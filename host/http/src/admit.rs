@@ -128,7 +128,7 @@ fn check_origin(parts: &Parts) -> Result<(), Problem> {
             .ok()
             .and_then(|text| text.split_once("://"))
             .map(|(_, host)| host);
-        if !host.is_some_and(|host| is_local(host)) {
+        if !host.is_some_and(is_local) {
             return Err(denied("the `Origin` of this one", "origin_not_allowed"));
         }
     }

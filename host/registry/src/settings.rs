@@ -170,7 +170,7 @@ pub struct Settings {
     pub when_storage_fails: Setting<WhenStorageFails>,
     /// Bytes of a request's body.
     pub max_body: Setting<u64>,
-    /// Requests that are worked on at once.
+    /// Connections at once, each with one request at a time.
     pub max_in_flight: Setting<u32>,
     /// The longest that a call may take.
     pub timeout: Setting<Duration>,

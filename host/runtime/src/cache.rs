@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::limits;
+
 pub(crate) struct Cache {
     folder: PathBuf,
     compatibility: u64,
@@ -50,10 +52,26 @@ impl Cache {
             )
             .with_detail(format!("{error:#}"))
         })?;
-        if let Err(error) = store(&path, &component) {
+        if let Err(error) = store(&path, &component).and_then(|()| Ok(self.forget_old()?)) {
             tracing::warn!(%error, "a compilation could not be cached");
         }
         Ok(component)
+    }
+
+    /// Each edit of a plugin and each version of the engine leaves an entry: the oldest go.
+    fn forget_old(&self) -> std::io::Result<()> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            entries.push((entry.metadata()?.modified()?, entry.path()));
+        }
+        entries.sort_unstable();
+        let old = entries.len().saturating_sub(limits::COMPILED);
+        for (_, path) in entries.into_iter().take(old) {
+            // Another process may have been here first.
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(())
     }
 
     fn path(&self, wasm: &[u8]) -> PathBuf {

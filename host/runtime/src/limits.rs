@@ -64,6 +64,9 @@ pub const POOL_MEMORY: usize = 1 << 30;
 /// Bytes of linear memory of all instances of all plugins together: some thousand streams, and a machine that goes on.
 pub const ALL_MEMORIES: usize = 4 << 30;
 
+/// Compiled plugins that are kept, of some megabytes each; a registry has a dozen.
+pub const COMPILED: usize = 256;
+
 /// Stack of a guest: wasmtime's default; deep recursion traps at it.
 pub const WASM_STACK: usize = 512 << 10;
 

