@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use crate::limits;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use encaje_registry::{Environment, Secrets};
@@ -14,9 +15,6 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-
-/// Bytes of one answer that is read whole: a trace with its largest messages.
-const ANSWER_BYTES: usize = 64 << 20;
 
 /// The secret that holds the key.
 const KEY: &str = "ENCAJE_API_KEY";
@@ -112,7 +110,7 @@ impl Connection {
 /// The whole body of an answer that went well.
 pub(crate) async fn whole(response: Response<Incoming>) -> Result<Bytes> {
     let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES);
+    let body = Limited::new(response.into_body(), limits::ANSWER_BYTES);
     let body = body
         .collect()
         .await

@@ -26,9 +26,7 @@ use tokio::task::spawn_blocking;
 
 use crate::artifacts::{self, Compile, Component};
 use crate::config::Config;
-
-/// A migration may build indexes over all that is there.
-const MIGRATE: std::time::Duration = std::time::Duration::from_secs(600);
+use crate::limits;
 
 /// A loaded plugin, and everything that it depends on, so that an unchanged one is kept across generations.
 #[derive(Clone)]
@@ -382,7 +380,9 @@ impl Composer {
             }
         }
         let storage = storage.context("the registry declares no storage plugin: add one, and `[server] storage`")?;
-        let migrated = storage.migrate(&Call::of_server(MIGRATE), &schema::tables()).await?;
+        let migrated = storage
+            .migrate(&Call::of_server(limits::MIGRATE), &schema::tables())
+            .await?;
         let generation = Generation {
             number: self.number + 1,
             providers,
@@ -416,7 +416,9 @@ pub async fn storage_alone(config: &Config, progress: Arc<dyn Progress>) -> Resu
     match loaded.port {
         Port::Storage(storage) => {
             // A store that no server has used yet reads as empty.
-            storage.migrate(&Call::of_server(MIGRATE), &schema::tables()).await?;
+            storage
+                .migrate(&Call::of_server(limits::MIGRATE), &schema::tables())
+                .await?;
             Ok(storage)
         }
         Port::Provider(_) => bail!("the plugin `{}` is no storage", plugin.name),

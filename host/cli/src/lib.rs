@@ -25,6 +25,7 @@ mod client;
 mod command;
 pub mod compose;
 pub mod config;
+pub mod limits;
 pub mod reload;
 pub mod serve;
 mod status;

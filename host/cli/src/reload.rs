@@ -4,7 +4,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use encaje_core::server::Server;
@@ -15,16 +14,8 @@ use crate::args::Common;
 use crate::artifacts::Compile;
 use crate::compose::Composer;
 use crate::config::Config;
+use crate::limits;
 use crate::status::Status;
-
-/// An edit in place is several steps, at least an emptying and a write. It is over when nothing happened for this long.
-const QUIET: Duration = Duration::from_millis(30);
-
-/// A file that never comes to rest is read after this long all the same.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A file system that reports nothing (some network and container mounts) is looked at so often.
-const POLL: Duration = Duration::from_secs(2);
 
 /// What a running server needs to take over a registry.
 pub struct Reloader {
@@ -65,9 +56,9 @@ impl Reloader {
     pub async fn run(mut self, mut wishes: mpsc::Receiver<Wish>) -> Composer {
         self.report(None);
         while let Some(mut wish) = wishes.recv().await {
-            let patience = tokio::time::Instant::now() + PATIENCE;
+            let patience = tokio::time::Instant::now() + limits::EDIT_PATIENCE;
             while tokio::time::Instant::now() < patience
-                && let Ok(Some(another)) = tokio::time::timeout(QUIET, wishes.recv()).await
+                && let Ok(Some(another)) = tokio::time::timeout(limits::EDIT_QUIET, wishes.recv()).await
             {
                 wish = wish.max(another);
             }
@@ -189,7 +180,7 @@ pub fn watch(path: &Path, wishes: mpsc::Sender<Wish>) -> Result<impl Watcher + u
 /// Sends a wish for each `SIGHUP`, and looks at the file now and then where nothing reports changes.
 pub async fn listen_for_signals(wishes: mpsc::Sender<Wish>, poll: bool) -> Result<()> {
     let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
-    let mut ticks = tokio::time::interval(POLL);
+    let mut ticks = tokio::time::interval(limits::WATCH_POLL);
     loop {
         let wish = tokio::select! {
             hangup = hangups.recv() => match hangup {

@@ -18,16 +18,8 @@ use crate::args::{Common, Serve};
 use crate::artifacts::Compile;
 use crate::compose::Composer;
 use crate::config::Config;
+use crate::limits;
 use crate::reload::{self, Reloader, Wish};
-
-/// Bytes that the spool may have: at 2 kB a call, half a million calls.
-const SPOOL_BYTES: u64 = 1 << 30;
-
-/// Wishes that wait for the reloader; more would say the same.
-const WISHES: usize = 8;
-
-/// A reload that runs when the server is told to stop has so long to end; one that builds takes minutes.
-const RELOAD_END: Duration = Duration::from_secs(2);
 
 /// Runs the server until it is told to stop.
 ///
@@ -43,7 +35,7 @@ pub async fn run(common: &Common, options: &Serve) -> Result<()> {
     }
     let current = Arc::new(Current::new(composer.serves(composed)));
     let data = config.settings.data.value.clone();
-    let spool = Arc::new(FileSpool::open(&data.join("spool"), SPOOL_BYTES)?);
+    let spool = Arc::new(FileSpool::open(&data.join("spool"), limits::SPOOL_BYTES)?);
     let when_down = match config.settings.when_storage_fails.value {
         WhenStorageFails::Spool => WhenDown::Spool,
         WhenStorageFails::Refuse => WhenDown::Refuse,
@@ -56,7 +48,7 @@ pub async fn run(common: &Common, options: &Serve) -> Result<()> {
     })?;
     let address = listener.local_addr()?;
     let edge = edge_config(&config)?;
-    let (wishes, inbox) = mpsc::channel(WISHES);
+    let (wishes, inbox) = mpsc::channel(limits::WISHES);
     let watcher = if options.no_watch {
         None
     } else {
@@ -87,7 +79,7 @@ pub async fn run(common: &Common, options: &Serve) -> Result<()> {
     drop(watcher);
     signals.abort();
     server.drain().await;
-    match tokio::time::timeout(RELOAD_END, reloading).await {
+    match tokio::time::timeout(limits::RELOAD_END, reloading).await {
         Ok(composer) => composer.context("the reloader ended badly")?.close().await,
         // It waits for a build or a download; the databases' logs are read again at the next start.
         Err(_) => {

@@ -136,3 +136,6 @@ pub const TRACE_PAGE: (u32, u32) = (1_000, 50);
 /// With `include_obfuscation`, a chunk's text and padding together are a multiple of so many bytes: most tokens are
 /// shorter, so most chunks are of one length.
 pub const OBFUSCATION_STEP: usize = 32;
+
+/// What has been said at once goes out at once, up to so many bytes: a TLS record, about ten packets.
+pub const SSE_BATCH_BYTES: usize = 16 << 10;

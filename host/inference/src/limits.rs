@@ -73,6 +73,9 @@ pub const JSON_BYTES: u64 = 64 << 20;
 /// Layers of a model; the largest published ones have some 130.
 pub const LAYERS: usize = 512;
 
+/// The largest number of heads, and the widest layer, that a file may claim: ten times the largest published.
+pub const WIDEST: usize = 1 << 20;
+
 /// Tokens of a vocabulary; the largest published ones have some 260,000.
 pub const VOCABULARY: usize = 1 << 20;
 

@@ -4,10 +4,10 @@
 //! depends on another package's binary having been built.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use encaje_cli::args::{Args, Parser};
 use http_body_util::{BodyExt, Full};
@@ -95,8 +95,6 @@ impl ServerProcess {
 
     /// Starts a server over a folder that had one.
     pub fn restart(folder: &Path, extra: &[&str]) -> Self {
-        // Taken and given back: nobody else on this machine asks for it in between.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (registry, data) = (folder.join("registry.toml"), folder.join("data"));
         let mut line = vec![
             "--registry".to_owned(),
@@ -105,7 +103,7 @@ impl ServerProcess {
             data.display().to_string(),
             "serve".to_owned(),
             "--listen".to_owned(),
-            address.to_string(),
+            "127.0.0.1:0".to_owned(),
         ];
         line.extend(extra.iter().map(|argument| (*argument).to_owned()));
         let log = std::fs::File::options()
@@ -121,7 +119,7 @@ impl ServerProcess {
             .stderr(log)
             .spawn()
             .unwrap();
-        wait_for_greeting(&mut child, folder);
+        let address = greeting(&mut child, folder);
         Self {
             child,
             folder: folder.to_owned(),
@@ -222,15 +220,20 @@ pub async fn send(connection: &mut SendRequest<Full<Bytes>>, method: Method, pat
     Some(Answer { status, trace, body })
 }
 
-/// Reads the child's output until it says where it serves, and then keeps its pipe empty.
-fn wait_for_greeting(child: &mut Child, folder: &Path) {
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let start = Instant::now();
-    let greeted = lines.by_ref().map_while(Result::ok).any(|line| {
-        assert!(start.elapsed() < START, "the server did not start in time");
-        line.contains("encaje serves on")
+/// Reads the child's output until it says where it serves, and keeps its pipe empty from then on.
+fn greeting(child: &mut Child, folder: &Path) -> SocketAddr {
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (found, greeted) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            if let Some(address) = line.strip_prefix("encaje serves on http://") {
+                // Nobody listens any more where it took too long.
+                let _ = found.send(address.parse().unwrap());
+            }
+        }
     });
-    let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-    assert!(greeted, "the server did not start:\n{log}");
-    std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+    greeted.recv_timeout(START).unwrap_or_else(|error| {
+        let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        panic!("the server did not start: {error}\n{log}")
+    })
 }

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Chat, Common};
 use crate::client::{Address, Connection, whole};
-
-/// Bytes of one line of the stream; a longer one is no answer of ours.
-const LINE_BYTES: usize = 1 << 20;
+use crate::limits;
 
 /// Asks for lines until the input ends. A turn that fails is taken back, so that the conversation can go on.
 pub(crate) async fn run(_: &Common, options: &Chat) -> Result<()> {
@@ -71,8 +69,8 @@ async fn answer(address: &Address, model: &str, messages: &[Value]) -> Result<St
             let line: Vec<u8> = pending.drain(..=end).collect();
             done |= event(&line, &mut text)?;
         }
-        if pending.len() > LINE_BYTES {
-            bail!("the server sent a line over {LINE_BYTES} bytes");
+        if pending.len() > limits::LINE_BYTES {
+            bail!("the server sent a line over {} bytes", limits::LINE_BYTES);
         }
     }
     println!();

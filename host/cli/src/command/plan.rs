@@ -7,10 +7,8 @@ use encaje_registry::{Plan, Registry, render};
 
 use crate::args::Common;
 use crate::config::Config;
+use crate::limits;
 use crate::status::{self, Status};
-
-/// Compiling a large plugin for the first time takes some seconds, building one from its source a minute.
-const APPLY: Duration = Duration::from_secs(300);
 
 /// Prints the difference between the running server's registry and the one on disk.
 pub(crate) fn plan(common: &Common) -> Result<()> {
@@ -50,7 +48,7 @@ pub(crate) async fn apply(common: &Common) -> Result<()> {
     };
     status::signal(before.pid)?;
     let start = Instant::now();
-    while start.elapsed() < APPLY {
+    while start.elapsed() < limits::APPLY {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let Some(after) = Status::of_running(data) else {
             bail!("the server ended meanwhile")
@@ -69,6 +67,6 @@ pub(crate) async fn apply(common: &Common) -> Result<()> {
     }
     bail!(
         "the server did not say within {} s how it went; see its log",
-        APPLY.as_secs()
+        limits::APPLY.as_secs()
     )
 }

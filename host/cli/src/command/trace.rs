@@ -13,12 +13,7 @@ use crate::args::{Common, Remote, Trace as What};
 use crate::client::{Address, Connection};
 use crate::compose;
 use crate::config::Config;
-
-/// Reading a page of traces takes milliseconds; a store that does not answer by then is down.
-const READ: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// Characters of a message that `show` prints.
-const MESSAGE: usize = 2_000;
+use crate::limits;
 
 pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
     match what {
@@ -78,7 +73,7 @@ async fn list(common: &Common, remote: &Remote, query: &TraceQuery, tenant: &str
         return Ok(body.into());
     }
     let storage = compose::storage_alone(&Config::load(common, None)?, Arc::new(TerminalProgress::new())).await?;
-    Ok(traces::list(storage.as_ref(), &Call::of_server(READ), tenant, query).await?)
+    Ok(traces::list(storage.as_ref(), &Call::of_server(limits::TRACE_READ), tenant, query).await?)
 }
 
 async fn show(common: &Common, remote: &Remote, id: &str, tenant: &str) -> Result<Trace> {
@@ -89,7 +84,7 @@ async fn show(common: &Common, remote: &Remote, id: &str, tenant: &str) -> Resul
         return Ok(body.into());
     }
     let storage = compose::storage_alone(&Config::load(common, None)?, Arc::new(TerminalProgress::new())).await?;
-    Ok(traces::show(storage.as_ref(), &Call::of_server(READ), tenant, id).await?)
+    Ok(traces::show(storage.as_ref(), &Call::of_server(limits::TRACE_READ), tenant, id).await?)
 }
 
 fn percent_encoded(text: &str) -> String {
@@ -254,9 +249,9 @@ fn text_of(message: &StoredMessage) -> String {
 }
 
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= MESSAGE {
+    if text.chars().count() <= limits::MESSAGE_CHARS {
         return text.to_owned();
     }
-    let start: String = text.chars().take(MESSAGE).collect();
+    let start: String = text.chars().take(limits::MESSAGE_CHARS).collect();
     format!("{start}… (--json shows all of it)")
 }

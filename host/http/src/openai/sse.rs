@@ -14,6 +14,7 @@ use encaje_core::chat::Chunk;
 use futures::FutureExt as _;
 use serde::Serialize;
 
+use crate::limits;
 use crate::openai::answers::{Answers, Next};
 use crate::openai::error;
 
@@ -22,9 +23,6 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 
 /// A comment; clients pass over it.
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
-
-/// What has been said at once goes out at once, up to so many bytes: a TLS record, about ten packets.
-const BATCH_BYTES: usize = 16 << 10;
 
 /// Writes chunks as events of one wire format.
 pub(crate) trait Encoder: Send + 'static {
@@ -99,7 +97,7 @@ impl<E: Encoder> State<E> {
                 },
             };
             self.write(next, &mut out);
-            while !self.ended && out.len() < BATCH_BYTES {
+            while !self.ended && out.len() < limits::SSE_BATCH_BYTES {
                 let Some(more) = self.answers.next().now_or_never() else {
                     break;
                 };

@@ -13,12 +13,9 @@ use rayon::prelude::*;
 use super::Metadata;
 use crate::cache::{Cache, CacheShape};
 use crate::error::ModelError;
-use crate::limits::{CACHE_BYTES, CONTEXT, LAYERS, VOCABULARY};
+use crate::limits::{CACHE_BYTES, CONTEXT, LAYERS, VOCABULARY, WIDEST};
 use crate::math::{Input, Matrix, add, attend, gate, normalise, rotate};
 use crate::model::{Facts, Logits, Model, Next, Wanted};
-
-/// The largest number of heads, and the widest layer, that a file may claim: ten times the largest published.
-const WIDEST: usize = 1 << 20;
 
 struct Layer {
     attention_norm: Vec<f32>,
