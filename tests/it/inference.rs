@@ -277,3 +277,36 @@ async fn dropping_an_answer_frees_its_place_within_a_token() {
     };
     assert_eq!(usage(&chunks).output_tokens, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_goes_on_while_long_texts_are_embedded() {
+    let models = Arc::new(models());
+    let endless = Sampling {
+        logit_bias: vec![(2, -100.0), (0, -100.0)],
+        ..greedy(7_000)
+    };
+    let mut answer = models.generate(ask("Count.", endless)).await.unwrap();
+    answer.next().await.unwrap();
+    let long = "The sea is wide and the harbour is small. ".repeat(3_000);
+    // The encoder is in memory before anything is measured.
+    models.embed(embed(vec![EmbedInput::Text("sea".into())])).await.unwrap();
+    let mut busy = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (models, request) = (Arc::clone(&models), embed(vec![EmbedInput::Text(long.clone())]));
+        busy.spawn(async move { models.embed(request).await });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut longest = Duration::ZERO;
+    for _ in 0..20 {
+        let begun = Instant::now();
+        assert!(answer.next().await.unwrap().is_some());
+        longest = longest.max(begun.elapsed());
+    }
+    assert!(
+        busy.try_join_next().is_none(),
+        "the encoder was idle, and this showed nothing"
+    );
+    // A pass takes some tens of milliseconds; sixteen requests in front of each token would take seconds.
+    assert!(longest < Duration::from_secs(1), "{longest:?} without a token");
+    busy.abort_all();
+}

@@ -157,9 +157,11 @@ fn greedy_answers_are_those_of_llama_cpp() {
     for prompt in &golden.prompts {
         let mut cache = model.cache(prompt.ids.len() + prompt.greedy.len()).unwrap();
         let mut logits = model.prefill(&mut cache, &prompt.ids, Wanted::Last).unwrap();
+        println!("{}: {} tokens", prompt.name, prompt.greedy.len());
         for (step, (expected, gap)) in prompt.greedy.iter().zip(&prompt.gaps).enumerate() {
             let token = best(&logits.values);
             if token != *expected {
+                println!("{}: another token at {step}, the best two are {gap} apart", prompt.name);
                 assert!(
                     *gap <= NEAR,
                     "{}: token {step} is {token}, not {expected}, by {gap}",
@@ -273,6 +275,7 @@ async fn sentence_vectors_are_those_of_the_reference() {
         for vectors in [&answer.vectors, &by_tokens.vectors] {
             let own = &vectors[index * 384..][..384];
             let cosine = cosine(own, &sentence.vector);
+            println!("{} tokens: cosine {cosine:.8}", sentence.ids.len());
             assert!(cosine >= 0.9999, "{cosine} {:?}", sentence.text);
         }
     }
