@@ -61,6 +61,15 @@ impl Answer {
     }
 }
 
+/// Vectors, and who gave them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedded {
+    /// The vectors.
+    pub response: EmbedResponse,
+    /// Whether a second-best target of the route answered.
+    pub degraded: bool,
+}
+
 /// A server: a current generation, a ledger, and the calls that run.
 pub struct Server {
     current: Arc<Current>,
@@ -104,7 +113,7 @@ impl Server {
     ///
     /// # Errors
     /// The route's or the provider's problem.
-    pub async fn embed(&self, call: Call, request: EmbedRequest) -> Result<EmbedResponse, Problem> {
+    pub async fn embed(&self, call: Call, request: EmbedRequest) -> Result<Embedded, Problem> {
         let cancel_on_drop = call.cancelled().clone().drop_guard();
         let task = self
             .running

@@ -9,6 +9,7 @@ use crate::ledger::Ledger;
 use crate::ports::SharedProvider;
 use crate::problem::{Problem, ProblemKind};
 use crate::route::Target;
+use crate::server::Embedded;
 use crate::time::now_us;
 use crate::trace::{Asked, Exchange, Outcome};
 
@@ -18,7 +19,7 @@ pub(crate) async fn run(
     ledger: Ledger,
     call: Call,
     request: EmbedRequest,
-) -> Result<EmbedResponse, Problem> {
+) -> Result<Embedded, Problem> {
     let start_us = now_us();
     let mut asked = None;
     let result = match ledger.admit() {
@@ -31,10 +32,11 @@ pub(crate) async fn run(
         Err(problem) => Outcome::Failed(problem.clone()),
     };
     let target = asked.as_ref();
+    let degraded = target.is_some_and(|target| target.degraded);
     let exchange = Exchange {
         plugin: target.map(|target| target.plugin.clone()),
         plugin_model: target.and_then(|target| target.model.clone()),
-        degraded: target.is_some_and(|target| target.degraded),
+        degraded,
         chunks: Vec::new(),
         usage: result.as_ref().ok().map(|response| response.usage.clone()),
         outcome,
@@ -44,7 +46,7 @@ pub(crate) async fn run(
         asked: Asked::Embed(request),
     };
     let recorded = ledger.record(&call, exchange).await;
-    result.and_then(|response| recorded.map(|()| response))
+    result.and_then(|response| recorded.map(|()| Embedded { response, degraded }))
 }
 
 async fn answer(

@@ -204,7 +204,8 @@ async fn embeddings_fall_back_and_are_checked_for_their_shape() {
         .server
         .embed(call(Duration::from_secs(9)), texts(&["a", "b"]))
         .await;
-    assert_eq!(answer.unwrap().vectors.len(), 4);
+    let answer = answer.unwrap();
+    assert_eq!((answer.response.vectors.len(), answer.degraded), (4, true));
     let problem = world
         .server
         .embed(call(Duration::from_secs(9)), texts(&["broken", "b"]))

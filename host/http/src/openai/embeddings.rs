@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use encaje_core::Problem;
 use encaje_core::embeddings::{EmbedInput, EmbedRequest, EmbedResponse, Purpose};
 use encaje_core::problem::Extra;
+use encaje_core::server::Embedded;
 use serde::Serialize;
 
 use crate::admit::Admitted;
@@ -39,7 +40,7 @@ pub(crate) async fn embed(
     let model = request.model.clone();
     let call = admitted.call();
     let answer = async {
-        let response = edge.server().embed(call.clone(), request).await?;
+        let Embedded { response, degraded } = edge.server().embed(call.clone(), request).await?;
         let truncated =
             response.covered.iter().map(|tokens| u64::from(*tokens)).sum::<u64>() < response.usage.input_tokens;
         let body = write(model, response, encoding).await?;
@@ -52,6 +53,7 @@ pub(crate) async fn embed(
                 .headers_mut()
                 .insert(TRUNCATED, HeaderValue::from_static("true"));
         }
+        routes::mark(&mut response, degraded);
         Ok(response)
     };
     let answer = answer.await;

@@ -135,7 +135,7 @@ fn whole(body: Vec<u8>, degraded: bool) -> Response<Body> {
     response
 }
 
-fn mark(response: &mut Response<Body>, degraded: bool) {
+pub(crate) fn mark(response: &mut Response<Body>, degraded: bool) {
     if degraded {
         response
             .headers_mut()

@@ -92,6 +92,13 @@ async fn truncation_is_told() {
 }
 
 #[tokio::test]
+async fn second_best_vectors_are_marked() {
+    let world = Setting::default().start();
+    let heard = world.post("/v1/embeddings", r#"{"model":"second","input":"a"}"#).await;
+    assert_eq!(heard.header("x-encaje-degraded"), Some("true"));
+}
+
+#[tokio::test]
 async fn many_vectors_are_written_too() {
     let world = Setting::default().start();
     let inputs = r#""input":["#.to_owned() + &r#""a","#.repeat(2_047) + r#""a"]"#;
