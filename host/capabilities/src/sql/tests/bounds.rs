@@ -131,7 +131,7 @@ fn memory_is_bounded() {
                 SELECT i, x FROM (SELECT i, hex(zeroblob(2000000 + i)) AS x FROM n ORDER BY x LIMIT -1)";
             assert_eq!(
                 class(read(&database, gathered).await),
-                (ProblemKind::TooLarge, "sql_memory".to_owned())
+                (ProblemKind::Overloaded, "sql_memory".to_owned())
             );
             assert_eq!(number(&database, "SELECT 1").await, 1);
         });
