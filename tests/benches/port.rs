@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use encaje_core::call::CallParts;
-use encaje_core::chat::{ChatRequest, Input, Message, ResponseFormat, Role, Sampling};
+use encaje_core::chat::ChatRequest;
 use encaje_core::ports::{Completion, Provider};
 use encaje_core::trace::PluginKind;
 use encaje_core::{Call, Caller};
@@ -85,18 +85,5 @@ fn call() -> Call {
 
 /// A chat of one user message.
 pub(crate) fn chat(text: &str) -> ChatRequest {
-    ChatRequest {
-        model: "stub".to_owned(),
-        input: Input::Messages(vec![Message::text(Role::User, text)]),
-        sampling: Sampling {
-            choices: 1,
-            ..Sampling::default()
-        },
-        tools: Vec::new(),
-        tool_choice: None,
-        parallel_tool_calls: None,
-        response_format: ResponseFormat::Text,
-        reasoning_effort: None,
-        extra: Vec::new(),
-    }
+    ChatRequest::question("stub", text)
 }

@@ -7,9 +7,7 @@ mod golden;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use encaje_core::chat::{
-    ChatEvent, ChatRequest, Chunk, FinishReason, Input, Message, ResponseFormat, Role, Sampling, Usage,
-};
+use encaje_core::chat::{ChatEvent, ChatRequest, Chunk, FinishReason, Input, Sampling, Usage};
 use encaje_core::embeddings::{EmbedInput, EmbedRequest, Purpose};
 use encaje_core::ports::Inference;
 use encaje_core::{Problem, ProblemKind};
@@ -44,15 +42,8 @@ fn embed(inputs: Vec<EmbedInput>) -> EmbedRequest {
 
 fn ask(text: &str, sampling: Sampling) -> ChatRequest {
     ChatRequest {
-        model: "chat".into(),
-        input: Input::Messages(vec![Message::text(Role::User, text)]),
         sampling,
-        tools: Vec::new(),
-        tool_choice: None,
-        parallel_tool_calls: None,
-        response_format: ResponseFormat::Text,
-        reasoning_effort: None,
-        extra: Vec::new(),
+        ..ChatRequest::question("chat", text)
     }
 }
 

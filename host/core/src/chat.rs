@@ -244,6 +244,26 @@ pub struct ChatRequest {
     pub extra: Extra,
 }
 
+impl ChatRequest {
+    /// One message of a person, and nothing else said.
+    pub fn question(model: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            input: Input::Messages(vec![Message::text(Role::User, text)]),
+            sampling: Sampling {
+                choices: 1,
+                ..Sampling::default()
+            },
+            tools: Vec::new(),
+            tool_choice: None,
+            parallel_tool_calls: None,
+            response_format: ResponseFormat::Text,
+            reasoning_effort: None,
+            extra: Vec::new(),
+        }
+    }
+}
+
 /// A token that might have been said instead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alternative {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::quantized::gguf_file::Value;
-use encaje_core::chat::{
-    ChatEvent, ChatRequest, Chunk, FinishReason, Input, Message, ResponseFormat, Role, Sampling, Usage,
-};
+use encaje_core::chat::{ChatEvent, ChatRequest, Chunk, FinishReason, Input, Sampling, Usage};
 use encaje_core::embeddings::{EmbedInput, EmbedRequest, EmbedResponse, Purpose, RerankRequest};
 use encaje_core::ports::{Completion, Inference};
 use encaje_core::{Problem, ProblemKind};
@@ -38,8 +36,6 @@ fn tiny(limits: ModelLimits) -> Tiny {
 
 fn request(text: &str, most: Option<u32>) -> ChatRequest {
     ChatRequest {
-        model: "tiny".into(),
-        input: Input::Messages(vec![Message::text(Role::User, text)]),
         // Never the end of the turn, so that answers have the length that is asked for.
         sampling: Sampling {
             temperature: Some(0.0),
@@ -48,12 +44,7 @@ fn request(text: &str, most: Option<u32>) -> ChatRequest {
             choices: 1,
             ..Sampling::default()
         },
-        tools: Vec::new(),
-        tool_choice: None,
-        parallel_tool_calls: None,
-        response_format: ResponseFormat::Text,
-        reasoning_effort: None,
-        extra: Vec::new(),
+        ..ChatRequest::question("tiny", text)
     }
 }
 

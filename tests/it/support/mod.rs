@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use encaje_capabilities::sql::{Databases, SqliteSource};
 use encaje_core::call::CallParts;
-use encaje_core::chat::{ChatRequest, Chunk, Input, Message, ResponseFormat, Role, Sampling};
+use encaje_core::chat::{ChatRequest, Chunk};
 use encaje_core::ports::{Completion, Provider};
 use encaje_core::trace::PluginKind;
 use encaje_core::{Call, Caller, Problem};
@@ -128,20 +128,7 @@ pub fn call(tenant: &str) -> Call {
 
 /// A chat of one user message.
 pub fn chat(text: &str) -> ChatRequest {
-    ChatRequest {
-        model: "stub".to_owned(),
-        input: Input::Messages(vec![Message::text(Role::User, text)]),
-        sampling: Sampling {
-            choices: 1,
-            ..Sampling::default()
-        },
-        tools: Vec::new(),
-        tool_choice: None,
-        parallel_tool_calls: None,
-        response_format: ResponseFormat::Text,
-        reasoning_effort: None,
-        extra: Vec::new(),
-    }
+    ChatRequest::question("stub", text)
 }
 
 /// Everything that an answer says.

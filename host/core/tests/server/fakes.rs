@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use encaje_core::call::CallParts;
-use encaje_core::chat::{
-    ChatEvent, ChatRequest, Chunk, FinishReason, Input, Message, ResponseFormat, Role, Sampling, Usage,
-};
+use encaje_core::chat::{ChatEvent, ChatRequest, Chunk, FinishReason, Usage};
 use encaje_core::embeddings::{EmbedInput, EmbedRequest, EmbedResponse, Purpose, Ranked, RerankRequest};
 use encaje_core::generation::{Access, Current, Generation};
 use encaje_core::ledger::{Ledger, WhenDown};
@@ -308,20 +306,7 @@ pub fn call(time_limit: Duration) -> Call {
 }
 
 pub fn question(model: &str, text: &str) -> ChatRequest {
-    ChatRequest {
-        model: model.to_owned(),
-        input: Input::Messages(vec![Message::text(Role::User, text)]),
-        sampling: Sampling {
-            choices: 1,
-            ..Sampling::default()
-        },
-        tools: Vec::new(),
-        tool_choice: None,
-        parallel_tool_calls: None,
-        response_format: ResponseFormat::Text,
-        reasoning_effort: None,
-        extra: Vec::new(),
-    }
+    ChatRequest::question(model, text)
 }
 
 pub fn texts(inputs: &[&str]) -> EmbedRequest {

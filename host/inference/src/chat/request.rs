@@ -180,25 +180,12 @@ fn counts(sampling: &Sampling) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use encaje_core::chat::{Input, Message, Role, Tool};
+    use encaje_core::chat::Tool;
 
     use super::*;
 
     fn request() -> ChatRequest {
-        ChatRequest {
-            model: "m".into(),
-            input: Input::Messages(vec![Message::text(Role::User, "hi")]),
-            sampling: Sampling {
-                choices: 1,
-                ..Sampling::default()
-            },
-            tools: Vec::new(),
-            tool_choice: None,
-            parallel_tool_calls: None,
-            response_format: ResponseFormat::Text,
-            reasoning_effort: None,
-            extra: Vec::new(),
-        }
+        ChatRequest::question("m", "hi")
     }
 
     fn refused(change: impl FnOnce(&mut ChatRequest)) -> (ProblemKind, String) {
