@@ -288,6 +288,10 @@ fn files_of_another_kind_are_refused_by_name() {
     let set =
         |key: &'static str, value: Value| open(move |pairs| drop(pairs.insert(key.to_owned(), value))).to_string();
     insta::assert_snapshot!(set("general.architecture", text("mamba")), @"architecture `mamba` is not supported");
+    insta::assert_snapshot!(
+        set("llama.expert_count", Value::U32(8)),
+        @"architecture `llama with 8 experts` is not supported"
+    );
     insta::assert_snapshot!(set("tokenizer.ggml.pre", text("dinosaur")), @"pre-tokenizer `dinosaur` is not supported");
     insta::assert_snapshot!(set("tokenizer.ggml.model", text("llama")), @"tokenizer `llama` is not supported");
     insta::assert_snapshot!(set("llama.rope.scaling.type", text("yarn")), @"rope scaling `yarn` is not supported");

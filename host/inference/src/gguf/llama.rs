@@ -99,7 +99,10 @@ impl Llama {
         if architecture != "llama" || experts > 0 {
             return Err(ModelError::Unknown {
                 what: "architecture",
-                value: format!("{architecture} with {experts} experts"),
+                value: match experts {
+                    0 => architecture.to_owned(),
+                    experts => format!("{architecture} with {experts} experts"),
+                },
             });
         }
         let context = metadata.need_number("llama.context_length", CONTEXT)?;
