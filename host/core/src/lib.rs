@@ -18,7 +18,9 @@
 
 pub mod call;
 pub mod chat;
+pub mod documents;
 pub mod embeddings;
+pub mod evaluation;
 pub mod flow;
 pub mod generation;
 pub mod id;
@@ -26,10 +28,13 @@ pub mod ledger;
 pub mod limits;
 pub mod ports;
 pub mod problem;
+pub mod retrieval;
 pub mod route;
 pub mod schema;
 pub mod server;
 pub mod storage;
+pub mod supervise;
+pub mod telemetry;
 pub mod time;
 pub mod trace;
 pub mod traces;

@@ -3,7 +3,13 @@
 //! The adapters are `encaje-runtime` (plugins), `encaje-inference` (native models) and `encaje-capabilities` (files).
 //! Tests of the flows use fakes.
 
+mod instrumentor;
+mod knowledge;
+
 use std::sync::Arc;
+
+pub use instrumentor::{Decision, Instrument, Instrumentor};
+pub use knowledge::{Collection, DocumentSource, Evaluation, Evaluator, Retriever};
 
 use async_trait::async_trait;
 
@@ -118,6 +124,20 @@ pub trait Inference: Send + Sync {
 
     /// The tokens that a request's input has, with its chat template applied.
     async fn count_tokens(&self, request: ChatRequest) -> Result<u32, Problem>;
+}
+
+/// The models that routes answer, for a plugin that asks one in the middle of a call: the `models` capability. It belongs
+/// to the generation that the call began with.
+#[async_trait]
+pub trait RoutedModels: Send + Sync {
+    /// Starts an answer. `call` is the one at hand; what is asked here is a part of it.
+    async fn complete(&self, call: &Call, request: ChatRequest) -> Result<Box<dyn Completion>, Problem>;
+
+    /// Embeds texts.
+    async fn embed(&self, call: &Call, request: EmbedRequest) -> Result<EmbedResponse, Problem>;
+
+    /// Orders documents, best first.
+    async fn rerank(&self, call: &Call, request: RerankRequest) -> Result<Vec<Ranked>, Problem>;
 }
 
 /// Where batches wait while the storage is down. Entries are kept in order and survive the death of the server.

@@ -1,0 +1,362 @@
+//! A circuit breaker: closed, open after too many failures, half-open with a few probes after a pause.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::problem::{Problem, ProblemKind};
+
+/// When a breaker opens and closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// So many failures within `window` open it; 0 never does.
+    pub failures: u32,
+    /// How long a failure counts.
+    pub window: Duration,
+    /// How long it stays open.
+    pub pause: Duration,
+    /// Calls at once that try a half-open one; as many successes close it.
+    pub probes: u32,
+}
+
+impl BreakerSettings {
+    /// One that never opens.
+    pub fn off() -> Self {
+        Self {
+            failures: 0,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for BreakerSettings {
+    /// Five failures within half a minute are no accident; ten seconds are enough for a restart and short for a person.
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            window: Duration::from_secs(30),
+            pause: Duration::from_secs(10),
+            probes: 1,
+        }
+    }
+}
+
+/// What a breaker lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Everything.
+    Closed,
+    /// Probes.
+    HalfOpen,
+    /// Nothing.
+    Open,
+}
+
+impl BreakerState {
+    /// The state as one lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// The breaker of one plugin.
+#[derive(Debug)]
+pub struct Breaker {
+    settings: BreakerSettings,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Closed { failures: VecDeque<Instant> },
+    Open { until: Instant },
+    HalfOpen { probing: u32, succeeded: u32 },
+}
+
+impl Breaker {
+    /// A closed one.
+    pub fn new(settings: BreakerSettings) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            inner: Mutex::new(Inner::closed()),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leave for one call, or how long to wait.
+    pub(super) fn admit(self: &Arc<Self>) -> Result<Pass, Duration> {
+        self.admit_at(Instant::now())
+    }
+
+    fn admit_at(self: &Arc<Self>, now: Instant) -> Result<Pass, Duration> {
+        let mut inner = self.lock();
+        if let Inner::Open { until } = &*inner {
+            if *until > now {
+                return Err(*until - now);
+            }
+            *inner = Inner::HalfOpen {
+                probing: 0,
+                succeeded: 0,
+            };
+        }
+        let probe = match &mut *inner {
+            Inner::HalfOpen { probing, .. } if *probing >= self.settings.probes.max(1) => {
+                return Err(self.settings.pause.min(Duration::from_secs(1)));
+            }
+            Inner::HalfOpen { probing, .. } => {
+                *probing += 1;
+                true
+            }
+            Inner::Closed { .. } | Inner::Open { .. } => false,
+        };
+        Ok(Pass {
+            breaker: Arc::clone(self),
+            probe,
+            open: true,
+        })
+    }
+
+    /// What it lets through now.
+    pub fn state(&self) -> BreakerState {
+        self.state_at(Instant::now())
+    }
+
+    fn state_at(&self, now: Instant) -> BreakerState {
+        match &*self.lock() {
+            Inner::Closed { .. } => BreakerState::Closed,
+            Inner::Open { until } if *until > now => BreakerState::Open,
+            Inner::Open { .. } | Inner::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    fn succeeded(&self, probe: bool) {
+        let mut inner = self.lock();
+        if let (Inner::HalfOpen { probing, succeeded }, true) = (&mut *inner, probe) {
+            *probing = probing.saturating_sub(1);
+            *succeeded += 1;
+            if *succeeded >= self.settings.probes.max(1) {
+                *inner = Inner::closed();
+            }
+        }
+    }
+
+    fn failed(&self, probe: bool, now: Instant) {
+        if self.settings.failures == 0 {
+            return;
+        }
+        let mut inner = self.lock();
+        let opens = match &mut *inner {
+            // A call that began before it opened says nothing new.
+            Inner::Open { .. } => false,
+            Inner::HalfOpen { .. } => probe,
+            Inner::Closed { failures } => {
+                let window = self.settings.window;
+                failures.retain(|at| now.duration_since(*at) < window);
+                failures.push_back(now);
+                failures.len() >= usize::try_from(self.settings.failures).unwrap_or(usize::MAX)
+            }
+        };
+        if opens {
+            *inner = Inner::Open {
+                until: now + self.settings.pause,
+            };
+        }
+    }
+
+    /// A probe that nobody waited for proves nothing; the next call tries.
+    fn gave_up(&self, probe: bool) {
+        if let (Inner::HalfOpen { probing, .. }, true) = (&mut *self.lock(), probe) {
+            *probing = probing.saturating_sub(1);
+        }
+    }
+}
+
+impl Inner {
+    fn closed() -> Self {
+        Self::Closed {
+            failures: VecDeque::new(),
+        }
+    }
+}
+
+/// Leave for one call. Says at its end how it went; dropped without a word, it counts for nothing.
+#[derive(Debug)]
+pub struct Pass {
+    breaker: Arc<Breaker>,
+    probe: bool,
+    open: bool,
+}
+
+impl Pass {
+    /// The plugin did its work, also where it refused the request for a reason of the request's own.
+    pub fn succeeded(mut self) {
+        self.open = false;
+        self.breaker.succeeded(self.probe);
+    }
+
+    /// The call ended with this problem: a failure of the plugin, or the caller's own.
+    pub fn ended(self, problem: &Problem) {
+        self.ended_at(problem, Instant::now());
+    }
+
+    fn ended_at(mut self, problem: &Problem, now: Instant) {
+        self.open = false;
+        match blames(problem) {
+            Blame::Plugin => self.breaker.failed(self.probe, now),
+            Blame::Caller => self.breaker.succeeded(self.probe),
+            Blame::Nobody => self.breaker.gave_up(self.probe),
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if self.open {
+            self.breaker.gave_up(self.probe);
+        }
+    }
+}
+
+enum Blame {
+    Plugin,
+    Caller,
+    Nobody,
+}
+
+/// Whom a problem speaks against. Being asked too much is no failure: it is answered by asking less.
+fn blames(problem: &Problem) -> Blame {
+    match problem.kind {
+        ProblemKind::Unavailable | ProblemKind::Timeout | ProblemKind::Internal | ProblemKind::Other(_) => {
+            Blame::Plugin
+        }
+        ProblemKind::RateLimited
+        | ProblemKind::QuotaExceeded
+        | ProblemKind::Overloaded
+        | ProblemKind::Cancelled
+        | ProblemKind::Misconfigured => Blame::Nobody,
+        _ => Blame::Caller,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: BreakerSettings = BreakerSettings {
+        failures: 3,
+        window: Duration::from_secs(10),
+        pause: Duration::from_secs(5),
+        probes: 1,
+    };
+
+    /// A breaker and the time, which passes only when told to.
+    struct Bench {
+        breaker: Arc<Breaker>,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self {
+                breaker: Breaker::new(SETTINGS),
+                now: Instant::now(),
+            }
+        }
+
+        fn pass(&mut self, seconds: u64) {
+            self.now += Duration::from_secs(seconds);
+        }
+
+        fn admit(&self) -> Result<Pass, Duration> {
+            self.breaker.admit_at(self.now)
+        }
+
+        fn end(&self, kind: ProblemKind) {
+            self.admit().unwrap().ended_at(&Problem::new(kind, "no"), self.now);
+        }
+
+        fn fail(&self, times: u32) {
+            (0..times).for_each(|_| self.end(ProblemKind::Unavailable));
+        }
+
+        fn state(&self) -> BreakerState {
+            self.breaker.state_at(self.now)
+        }
+    }
+
+    #[test]
+    fn it_opens_after_failures_and_closes_after_a_good_probe() {
+        let mut bench = Bench::new();
+        bench.fail(3);
+        assert_eq!(bench.state(), BreakerState::Open);
+        assert_eq!(bench.admit().unwrap_err(), Duration::from_secs(5));
+        bench.pass(5);
+        assert_eq!(bench.state(), BreakerState::HalfOpen);
+        let probe = bench.admit().unwrap();
+        assert!(bench.admit().is_err(), "one probe at a time");
+        probe.succeeded();
+        assert_eq!(bench.state(), BreakerState::Closed);
+        assert!(bench.admit().is_ok());
+    }
+
+    #[test]
+    fn a_bad_probe_opens_it_again_and_a_dropped_one_lets_the_next_try() {
+        let mut bench = Bench::new();
+        bench.fail(3);
+        bench.pass(6);
+        drop(bench.admit().unwrap());
+        bench.fail(1);
+        assert_eq!(bench.state(), BreakerState::Open);
+        assert_eq!(bench.admit().unwrap_err(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn failures_far_apart_and_those_of_the_caller_do_not_count() {
+        let mut bench = Bench::new();
+        for _ in 0..10 {
+            bench.fail(1);
+            bench.pass(6);
+        }
+        assert_eq!(bench.state(), BreakerState::Closed);
+        for kind in [
+            ProblemKind::InvalidRequest,
+            ProblemKind::RateLimited,
+            ProblemKind::Cancelled,
+        ] {
+            (0..10).for_each(|_| bench.end(kind.clone()));
+        }
+        assert_eq!(bench.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn what_began_before_it_opened_changes_nothing() {
+        let mut bench = Bench::new();
+        let (early, late) = (bench.admit().unwrap(), bench.admit().unwrap());
+        bench.fail(3);
+        early.succeeded();
+        assert_eq!(bench.state(), BreakerState::Open);
+        bench.pass(6);
+        let probe = bench.admit().unwrap();
+        late.ended_at(&Problem::new(ProblemKind::Unavailable, "down"), bench.now);
+        assert_eq!(bench.state(), BreakerState::HalfOpen);
+        probe.succeeded();
+        assert_eq!(bench.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn one_that_is_off_never_opens() {
+        let bench = Bench {
+            breaker: Breaker::new(BreakerSettings::off()),
+            now: Instant::now(),
+        };
+        bench.fail(1_000);
+        assert_eq!(bench.state(), BreakerState::Closed);
+    }
+}
