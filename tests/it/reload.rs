@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -43,7 +43,8 @@ async fn plugin_of_trace(server: &ServerProcess, trace: &str) -> String {
 /// A stream of which the first piece has come, and which goes on for longer than a swap takes: its trace, and its rest.
 async fn begun_stream(address: SocketAddr) -> (String, Incoming) {
     let mut body: Value = serde_json::from_str(&chat_body("m", "x", true)).unwrap();
-    body["stub"] = serde_json::json!({ "text": "one two three four five six", "deltas": 6, "delay_ms": 60 });
+    body["stub"] =
+        serde_json::json!({ "text": "one two three four five six seven eight", "deltas": 8, "delay_ms": 60 });
     let mut connection = connect(address).await.unwrap();
     let request = Request::post("/v1/chat/completions")
         .header("host", "127.0.0.1")
@@ -90,6 +91,7 @@ async fn one_edited_line_changes_who_answers_and_no_request_fails() {
             count
         });
     }
+    let mut outlived = 0;
     for round in 0..EDITS {
         let (before, next) = if round % 2 == 0 {
             ("stub", "other")
@@ -104,15 +106,21 @@ async fn one_edited_line_changes_who_answers_and_no_request_fails() {
         edit(&server.registry(), &registry(next), round % 4 < 2);
         until_answered_by(&server, next).await;
         if let Some((trace, rest)) = slow {
+            let swapped = Instant::now();
             let rest = rest
                 .collect()
                 .await
                 .expect("a stream that lives through a swap ends well");
+            outlived += u32::from(swapped.elapsed() > Duration::from_millis(20));
             assert!(rest.to_bytes().ends_with(b"data: [DONE]\n\n"));
             assert_eq!(plugin_of_trace(&server, &trace).await, before, "it ends where it began");
         }
     }
     stop.store(true, Ordering::Relaxed);
+    assert!(
+        outlived >= EDITS / 10,
+        "only {outlived} streams were still running when the next generation answered"
+    );
     let answered: u32 = clients.join_all().await.iter().sum();
     assert!(answered >= EDITS, "only {answered} requests ran beside {EDITS} edits");
     server.stop();
@@ -124,6 +132,8 @@ async fn a_broken_edit_leaves_the_old_generation_serving_and_says_why() {
     let server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
     for (broken, said) in [
         (registry("nobody"), "nobody"),
+        // Another text with the same mistake is another edit.
+        (registry("nobody") + "# again\n", "nobody"),
         (
             registry("stub").replace("kind = \"provider\"", "knid = \"provider\""),
             "knid",

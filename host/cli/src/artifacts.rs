@@ -123,9 +123,13 @@ pub async fn models(
 ///
 /// # Errors
 /// A digest that is none.
-pub fn model_here(home: &EncajeHome, registry: &Registry, model: &encaje_registry::Model) -> Result<Option<PathBuf>> {
-    let digest = weights_digest(model)?;
-    let here = fetcher(home, registry, Arc::new(encaje_supply::Quiet)).get(&digest);
+pub fn model_here(
+    home: &EncajeHome,
+    folder: &Path,
+    registry: &Registry,
+    model: &encaje_registry::Model,
+) -> Result<Option<PathBuf>> {
+    let here = fetcher(home, registry, Arc::new(encaje_supply::Quiet)).get(&wanted(model, folder)?);
     Ok(here.map(|here| place(model.format, here)))
 }
 

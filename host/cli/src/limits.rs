@@ -37,3 +37,6 @@ pub const EDIT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A file system that reports nothing (some network and container mounts) is looked at so often.
 pub const WATCH_POLL: Duration = Duration::from_secs(2);
+
+/// Rounds of a `bench` in which the measured server and the baseline take turns, so that both see the same noise.
+pub const BENCH_ROUNDS: u64 = 3;

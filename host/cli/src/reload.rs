@@ -80,6 +80,7 @@ impl Reloader {
             return;
         }
         // The same text is not tried again until it is edited or asked for.
+        let same = text == self.text;
         self.text = text;
         match self.take_over().await {
             Ok(false) if wish == Wish::Changed && self.error.is_none() => {}
@@ -89,7 +90,7 @@ impl Reloader {
                 self.report(None);
             }
             // A source that does not compile is tried again and again with `--dev`, and told once.
-            Err(error) if wish == Wish::Changed && self.error == Some(format!("{error:#}")) => {}
+            Err(error) if wish == Wish::Changed && same && self.error == Some(format!("{error:#}")) => {}
             Err(error) => self.failed(&error),
         }
     }

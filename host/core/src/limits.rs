@@ -22,6 +22,17 @@ pub const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// What an event of an answer counts for beside its text: an answer has half a million events at most.
 pub const EVENT_BYTES: usize = 32;
 
+/// What a token's or a rival's probability counts for beside its text: three or four words of pointers and two small
+/// allocations.
+pub const TOKEN_BYTES: usize = 128;
+
+/// Bytes of all answers under way, until the ledger takes them: some thousands of the common length, or 64 of
+/// the longest.
+pub const ANSWERS_BYTES: usize = 1 << 30;
+
+/// An answer takes room in steps of so many bytes.
+pub const ANSWER_STEP: usize = 64 << 10;
+
 /// Traces that wait for their commit: at 3,000 calls a second, more than a second of a stalled disk.
 pub const LEDGER_QUEUE: usize = 4_096;
 
@@ -36,6 +47,12 @@ pub const LEDGER_WRITE: Duration = Duration::from_secs(5);
 
 /// Reads of traces at once: a search through all of them may take long, and must leave the storage to the ledger's writes.
 pub const TRACE_READS: usize = 3;
+
+/// Rows of one trace that are read at most; a call of this version writes fewer than a hundred.
+pub const TRACE_ROWS: u32 = 10_000;
+
+/// Group commits whose spans are read for one trace.
+pub const TRACE_COMMITS: usize = 64;
 
 /// Between two looks at the storage and the spool: a storage that is down is asked rarely, one that is back is found soon.
 pub const REPLAY_EVERY: Duration = Duration::from_millis(500);

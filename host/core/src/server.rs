@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio_util::task::TaskTracker;
 
 use crate::call::Call;
@@ -148,7 +149,8 @@ impl Server {
     /// # Errors
     /// The storage's problem; `InvalidRequest` for a foreign cursor.
     pub async fn traces(&self, call: &Call, query: &TraceQuery) -> Result<TracePage, Problem> {
-        let (generation, _turn) = (self.current.get(), self.reads.acquire().await);
+        let _turn = self.turn(call).await?;
+        let generation = self.current.get();
         traces::list(generation.storage.as_ref(), call, &call.caller().tenant, query).await
     }
 
@@ -157,8 +159,20 @@ impl Server {
     /// # Errors
     /// `NotFound`; `InvalidRequest` for an ambiguous prefix; the storage's problem.
     pub async fn trace(&self, call: &Call, id: &str) -> Result<Trace, Problem> {
-        let (generation, _turn) = (self.current.get(), self.reads.acquire().await);
+        let _turn = self.turn(call).await?;
+        let generation = self.current.get();
         traces::show(generation.storage.as_ref(), call, &call.caller().tenant, id).await
+    }
+
+    /// A turn to read traces.
+    async fn turn(&self, call: &Call) -> Result<SemaphorePermit<'_>, Problem> {
+        match tokio::time::timeout(call.remaining(), self.reads.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => {
+                let message = "Too many traces are being read at once.";
+                Err(Problem::new(ProblemKind::Overloaded, message).with_retry_after(Duration::from_secs(1)))
+            }
+        }
     }
 
     /// From now on the server is not [`Server::ready`]: it was told to stop. What comes is still served.

@@ -1,11 +1,11 @@
 //! What is remembered of a call: crossings into plugins, and the finished exchange.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chat::{ChatRequest, Chunk, Usage};
+use crate::chat::{ChatRequest, Usage};
 use crate::embeddings::EmbedRequest;
 use crate::problem::{Problem, ProblemKind};
+use crate::transcript::Transcript;
 
 /// The kinds of plugin there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,7 +115,7 @@ impl Asked {
     }
 }
 
-/// One finished call, as it was: what was asked, everything that was said, how it ended.
+/// One finished call: what was asked, what was said, how it ended.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// What was asked, by the caller's model name.
@@ -126,8 +126,8 @@ pub struct Exchange {
     pub plugin_model: Option<String>,
     /// Whether a target marked as degraded answered.
     pub degraded: bool,
-    /// Every batch of chunks that was sent, shared with the edge.
-    pub chunks: Vec<Arc<[Chunk]>>,
+    /// What was said; its usage is in the next field.
+    pub transcript: Transcript,
     /// Tokens.
     pub usage: Option<Usage>,
     /// How it ended.

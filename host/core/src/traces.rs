@@ -2,9 +2,10 @@
 //!
 //! Written by [`crate::ledger`]; the tables are in [`crate::schema`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::call::Call;
+use crate::limits;
 use crate::ports::Storage;
 use crate::problem::{Json, Problem, ProblemKind};
 use crate::storage::{Order, Page, Query};
@@ -117,12 +118,6 @@ pub struct Trace {
 /// Hexadecimal digits of a whole trace id.
 const ID_DIGITS: usize = 32;
 
-/// Rows of one trace that are read at most; a call of this version writes fewer than a hundred.
-const MAX_ROWS: u32 = 10_000;
-
-/// Group commits whose spans are read for one trace.
-const MAX_COMMITS: usize = 64;
-
 /// A page of a tenant's calls.
 ///
 /// # Errors
@@ -188,7 +183,7 @@ pub async fn show(storage: &dyn Storage, call: &Call, tenant: &str, id: &str) ->
         }
     }
     let server = crate::Caller::server().tenant;
-    for (commit, calls) in commits.into_iter().take(MAX_COMMITS) {
+    for (commit, calls) in commits.into_iter().take(limits::TRACE_COMMITS) {
         let found = read(storage, call, "spans", of_trace(&server, &commit), "start_us").await?;
         for row in rows(&found) {
             trace.spans.extend(calls.iter().map(|parent| StoredSpan {
@@ -201,8 +196,12 @@ pub async fn show(storage: &dyn Storage, call: &Call, tenant: &str, id: &str) ->
     let messages = read(storage, call, "messages", of_trace(tenant, &id), "position").await?;
     trace.messages = rows(&messages).map(|row| message(&row)).collect();
     // Each call's own, in the order of the calls; their positions are in order already.
-    let place = |id: &str| trace.calls.iter().position(|call| call.span_id == id);
-    trace.messages.sort_by_key(|message| place(&message.span_id));
+    let places: HashMap<&str, usize> = (trace.calls.iter().enumerate())
+        .map(|(place, call)| (call.span_id.as_str(), place))
+        .collect();
+    trace
+        .messages
+        .sort_by_key(|message| places.get(message.span_id.as_str()).copied());
     trace.cut = spans.next.is_some() || messages.next.is_some();
     Ok(trace)
 }
@@ -260,7 +259,7 @@ async fn read(storage: &dyn Storage, call: &Call, table: &str, filter: Filter, o
             field: order.to_owned(),
             descending: false,
         }],
-        limit: MAX_ROWS,
+        limit: limits::TRACE_ROWS,
         cursor: None,
     };
     storage.read(call, &query).await

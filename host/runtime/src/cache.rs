@@ -41,7 +41,10 @@ impl Cache {
             // SAFETY: the entry was written by `store` below into a folder that only this user may write, under a key
             // that covers the engine's settings and version, and its digest holds.
             match unsafe { Component::deserialize(engine, &code) } {
-                Ok(component) => return Ok(component),
+                Ok(component) => {
+                    used(&path);
+                    return Ok(component);
+                }
                 Err(error) => tracing::warn!(%error, "a cached compilation is of no use; compiling again"),
             }
         }
@@ -58,17 +61,20 @@ impl Cache {
         Ok(component)
     }
 
-    /// Each edit of a plugin and each version of the engine leaves an entry: the oldest go.
+    /// Each edit of a plugin and each version of the engine leaves an entry: those that were not used for longest go.
     fn forget_old(&self) -> std::io::Result<()> {
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            entries.push((entry.metadata()?.modified()?, entry.path()));
+            // Another process may forget some at the same time.
+            let Ok(entry) = entry else { continue };
+            let Ok(at) = entry.metadata().and_then(|found| found.modified()) else {
+                continue;
+            };
+            entries.push((at, entry.path()));
         }
         entries.sort_unstable();
         let old = entries.len().saturating_sub(limits::COMPILED);
         for (_, path) in entries.into_iter().take(old) {
-            // Another process may have been here first.
             let _ = std::fs::remove_file(path);
         }
         Ok(())
@@ -78,6 +84,15 @@ impl Cache {
         let digest: String = Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect();
         self.folder.join(format!("{digest}-{:016x}.bin", self.compatibility))
     }
+}
+
+/// Notes that an entry was of use; where that fails, it is forgotten a little early.
+fn used(path: &Path) {
+    let now = std::time::SystemTime::now();
+    let _ = std::fs::File::options()
+        .write(true)
+        .open(path)
+        .and_then(|file| file.set_modified(now));
 }
 
 fn read_entry(path: &Path) -> Option<Vec<u8>> {

@@ -47,7 +47,7 @@ impl Runtime {
             linker,
             cache,
             pooled,
-            memory: Arc::default(),
+            memory: MemoryBudget::new(limits::ALL_MEMORIES),
         });
         start_ticker(&inner)?;
         Ok(Self(inner))

@@ -64,6 +64,12 @@ pub const POOL_MEMORY: usize = 1 << 30;
 /// Bytes of linear memory of all instances of all plugins together: some thousand streams, and a machine that goes on.
 pub const ALL_MEMORIES: usize = 4 << 30;
 
+/// Of these, what is kept for storages: without one, no call of any plugin ends well.
+pub const STORAGE_MEMORIES: usize = 512 << 20;
+
+/// What the instances of one plugin may take together, so that a greedy one leaves room for the others.
+pub const PLUGIN_MEMORIES: usize = 2 << 30;
+
 /// Compiled plugins that are kept, of some megabytes each; a registry has a dozen.
 pub const COMPILED: usize = 256;
 
@@ -108,3 +114,9 @@ pub const OFFERS: usize = 64;
 
 /// Chunks that one `next` may return: more than a fast model says in a second.
 pub const CHUNKS_PER_NEXT: usize = 4_096;
+
+/// Series of one plugin's own metrics together: enough for some labels of some values, little enough to hold in memory.
+pub const SERIES: usize = 1_000;
+
+/// Bytes of a label's value: a model's name, a status.
+pub const LABEL_BYTES: usize = 128;

@@ -13,7 +13,7 @@ use crate::engine::Runtime;
 use crate::grants::Capabilities;
 use crate::host::metrics::Metrics;
 use crate::limits::{self, PluginLimits};
-use crate::state::{Shared, State};
+use crate::state::{MemoryBudget, MemoryCap, Shared, State};
 use crate::visit::{Bindings, Visit};
 
 /// What is needed to load a plugin.
@@ -40,6 +40,8 @@ pub struct Plugin {
     pre: InstancePre<State>,
     shared: Arc<Shared>,
     pub(crate) limits: PluginLimits,
+    /// What its instances' memories take together.
+    memory: Arc<MemoryBudget>,
     instances: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
@@ -60,7 +62,7 @@ impl Plugin {
             .with_detail(format!("{error:#}"))
         })?;
         let metrics = Metrics::new(spec.capabilities.metrics.clone());
-        let limits = spec.limits;
+        let own = spec.limits;
         Ok(Self {
             runtime: runtime.clone(),
             kind: spec.kind,
@@ -71,9 +73,10 @@ impl Plugin {
                 capabilities: spec.capabilities,
                 metrics,
             }),
-            instances: Arc::new(Semaphore::new(limits.instances)),
+            memory: MemoryBudget::new(limits::PLUGIN_MEMORIES),
+            instances: Arc::new(Semaphore::new(own.instances)),
             waiting: AtomicUsize::new(0),
-            limits,
+            limits: own,
         })
     }
 
@@ -106,6 +109,16 @@ impl Plugin {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// The cap of a new instance's memory.
+    pub(crate) fn memory_cap(&self) -> MemoryCap {
+        MemoryCap::new(
+            self.limits.memory,
+            self.kind,
+            self.runtime.memory(),
+            Arc::clone(&self.memory),
+        )
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

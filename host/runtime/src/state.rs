@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use encaje_core::Call;
 use encaje_core::id::SpanId;
+use encaje_core::trace::PluginKind;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
@@ -42,8 +43,7 @@ impl State {
         call: Call,
         deadline: tokio::time::Instant,
         meter: Arc<Meter>,
-        memory: usize,
-        budget: Arc<MemoryBudget>,
+        memory: MemoryCap,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES);
@@ -54,12 +54,7 @@ impl State {
             span: SpanId::new(),
             deadline,
             meter,
-            memory: MemoryCap {
-                cap: memory,
-                used: 0,
-                refused: false,
-                budget,
-            },
+            memory,
             table,
             wasi: None,
         }
@@ -95,18 +90,30 @@ fn empty_wasi(log: &Arc<LogBudget>) -> WasiCtx {
         .build()
 }
 
-/// Bytes that the linear memories of all instances take together.
-#[derive(Debug, Default)]
-pub(crate) struct MemoryBudget(AtomicUsize);
+/// Bytes that linear memories take together.
+#[derive(Debug)]
+pub(crate) struct MemoryBudget {
+    taken: AtomicUsize,
+    most: usize,
+}
 
 impl MemoryBudget {
-    fn take(&self, bytes: usize) -> bool {
-        let add = |taken: usize| Some(taken.saturating_add(bytes)).filter(|taken| *taken <= limits::ALL_MEMORIES);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            taken: AtomicUsize::new(0),
+            most,
+        })
+    }
+
+    fn take(&self, bytes: usize, reserved: usize) -> bool {
+        let most = self.most - reserved;
+        let add = |taken: usize| Some(taken.saturating_add(bytes)).filter(|taken| *taken <= most);
+        let taken = self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        taken.is_ok()
     }
 
     fn give_back(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -115,21 +122,56 @@ impl MemoryBudget {
 pub(crate) struct MemoryCap {
     cap: usize,
     used: usize,
-    budget: Arc<MemoryBudget>,
-    /// Whether growth was refused; tells a trap for want of memory from another.
+    /// Of all plugins.
+    all: Arc<MemoryBudget>,
+    /// Of this one.
+    own: Arc<MemoryBudget>,
+    /// What of `all` is not for this plugin.
+    reserved: usize,
+    /// Whether growth over the instance's own cap was refused; tells a trap for want of memory from another.
     pub(crate) refused: bool,
+    /// Whether growth was refused because all instances together have too much.
+    pub(crate) crowded: bool,
 }
 
 impl MemoryCap {
+    pub(crate) fn new(cap: usize, kind: PluginKind, all: Arc<MemoryBudget>, own: Arc<MemoryBudget>) -> Self {
+        let reserved = match kind {
+            PluginKind::Storage => 0,
+            _ => limits::STORAGE_MEMORIES,
+        };
+        Self {
+            cap,
+            used: 0,
+            all,
+            own,
+            reserved,
+            refused: false,
+            crowded: false,
+        }
+    }
+
     /// Linear memory never shrinks, so what is used is the peak.
     pub(crate) fn peak(&self) -> u64 {
         u64::try_from(self.used).unwrap_or(u64::MAX)
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        if !self.own.take(bytes, 0) {
+            return false;
+        }
+        let taken = self.all.take(bytes, self.reserved);
+        if !taken {
+            self.own.give_back(bytes);
+        }
+        taken
     }
 }
 
 impl Drop for MemoryCap {
     fn drop(&mut self) {
-        self.budget.give_back(self.used);
+        self.own.give_back(self.used);
+        self.all.give_back(self.used);
     }
 }
 
@@ -137,13 +179,16 @@ impl wasmtime::ResourceLimiter for MemoryCap {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         let used = self.used.saturating_add(more);
-        let fits = used <= self.cap && maximum.is_none_or(|maximum| desired <= maximum);
-        let allowed = fits && self.budget.take(more);
-        match allowed {
-            true => self.used = used,
-            false => self.refused = true,
+        if used > self.cap || maximum.is_some_and(|maximum| desired > maximum) {
+            self.refused = true;
+            return Ok(false);
         }
-        Ok(allowed)
+        if !self.take(more) {
+            self.crowded = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -200,37 +245,68 @@ mod tests {
 
     use super::*;
 
-    fn cap(budget: &Arc<MemoryBudget>, cap: usize) -> MemoryCap {
-        MemoryCap {
-            cap,
-            used: 0,
-            refused: false,
-            budget: Arc::clone(budget),
+    /// What 1,000 bytes hold, of which 100 are for storages and 600 for one plugin.
+    struct Bench {
+        all: Arc<MemoryBudget>,
+        own: Arc<MemoryBudget>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self {
+                all: MemoryBudget::new(1_000),
+                own: MemoryBudget::new(600),
+            }
+        }
+
+        fn cap(&self, cap: usize, reserved: usize) -> MemoryCap {
+            let (all, own) = (Arc::clone(&self.all), Arc::clone(&self.own));
+            let mut made = MemoryCap::new(cap, PluginKind::Provider, all, own);
+            made.reserved = reserved;
+            made
         }
     }
 
     #[test]
     fn memories_are_capped_alone_and_together() {
-        let budget = Arc::<MemoryBudget>::default();
-        let mut one = cap(&budget, 100);
+        let bench = Bench::new();
+        let mut one = bench.cap(100, 100);
         assert!(one.memory_growing(0, 60, None).unwrap());
         assert!(!one.memory_growing(60, 101, None).unwrap(), "over its own cap");
-        assert!(one.refused);
-        let mut large = cap(&budget, usize::MAX);
+        assert!(one.refused && !one.crowded);
+        let mut large = bench.cap(usize::MAX, 100);
         assert!(
-            !large.memory_growing(0, limits::ALL_MEMORIES, None).unwrap(),
-            "over what all may take"
+            !large.memory_growing(0, 541, None).unwrap(),
+            "over what the plugin's instances may take"
         );
+        assert!(large.crowded && !large.refused);
         drop(one);
         assert!(
-            large.memory_growing(0, limits::ALL_MEMORIES, None).unwrap(),
+            large.memory_growing(0, 600, None).unwrap(),
             "what was taken is given back"
         );
     }
 
     #[test]
+    fn greedy_plugins_leave_room_for_others_and_for_a_storage() {
+        let bench = Bench::new();
+        assert!(bench.cap(usize::MAX, 100).memory_growing(0, 600, None).unwrap());
+        let mut greedy = bench.cap(usize::MAX, 100);
+        assert!(greedy.memory_growing(0, 600, None).unwrap());
+        let other = Bench {
+            all: Arc::clone(&bench.all),
+            own: MemoryBudget::new(600),
+        };
+        let mut second = other.cap(usize::MAX, 100);
+        assert!(!second.memory_growing(0, 301, None).unwrap());
+        assert!(second.memory_growing(0, 300, None).unwrap());
+        let mut storage = other.cap(usize::MAX, 0);
+        assert!(storage.memory_growing(0, 100, None).unwrap(), "the reserve is its own");
+    }
+
+    #[test]
     fn tables_are_capped() {
-        let mut one = cap(&Arc::default(), 100);
+        let mut one = Bench::new().cap(100, 0);
         assert!(one.table_growing(0, limits::TABLE_ELEMENTS, None).unwrap());
         assert!(!one.table_growing(0, limits::TABLE_ELEMENTS + 1, None).unwrap());
     }

@@ -58,8 +58,7 @@ impl<B: Bindings> Visit<B> {
             call.clone(),
             deadline,
             Arc::clone(&meter),
-            plugin.limits.memory,
-            plugin.runtime().memory(),
+            plugin.memory_cap(),
         );
         let mut store = Store::new(plugin.runtime().engine(), state);
         store.limiter(|state| &mut state.memory);
@@ -151,6 +150,13 @@ fn trapped(store: &Store<State>, error: &wasmtime::Error) -> Problem {
         )
         .with_retry_after(Duration::from_secs(1))
         .with_detail(detail);
+    }
+    if state.memory.crowded {
+        let message = format!("The plugins have no room for what `{plugin}` needs now.");
+        return Problem::new(ProblemKind::Overloaded, message)
+            .with_code("plugins_crowded")
+            .with_retry_after(Duration::from_secs(1))
+            .with_detail(detail);
     }
     let (code, what) = match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => ("plugin_stack_overflow", "ran out of stack"),

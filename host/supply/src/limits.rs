@@ -80,3 +80,6 @@ pub const LEFTOVER: Duration = Duration::from_secs(24 * 3600);
 
 /// The size of one read while files are copied or hashed.
 pub const COPY_BUFFER: usize = 128 << 10;
+
+/// How often a silent program is looked at.
+pub const LOOK: Duration = Duration::from_millis(250);

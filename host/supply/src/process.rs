@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    limits::{NOTE_CHARACTERS, STDERR_KEPT, STDOUT_KEPT},
+    limits::{LOOK, NOTE_CHARACTERS, STDERR_KEPT, STDOUT_KEPT},
     progress::Meter,
 };
 
@@ -114,9 +114,6 @@ pub(crate) fn run(command: &mut Command, limit: Duration, meter: Option<&dyn Met
         stderr: err.text(),
     })
 }
-
-/// How often a silent program is looked at.
-const LOOK: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy)]
 enum Stream {

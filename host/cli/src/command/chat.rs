@@ -91,7 +91,7 @@ fn event(line: &[u8], text: &mut String) -> Result<bool> {
     }
     let data: Value = serde_json::from_str(data)?;
     if let Some(message) = data.pointer("/error/message").and_then(Value::as_str) {
-        bail!("{message}");
+        bail!("{}", super::printable(message));
     }
     if let Some(piece) = data.pointer("/choices/0/delta/content").and_then(Value::as_str) {
         print!("{}", super::printable(piece));

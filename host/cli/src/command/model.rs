@@ -17,7 +17,7 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
         What::List => {
             let mut rows = table(&["MODEL", "FORMAT", "HERE", "DIGEST"]);
             for model in config.registry.models.values() {
-                let here = artifacts::model_here(&config.home, &config.registry, model)?;
+                let here = artifacts::model_here(&config.home, &config.folder, &config.registry, model)?;
                 let digest = model.weights().map(|file| file.sha256.to_string()).unwrap_or_default();
                 rows.add_row(vec![
                     model.name.clone(),

@@ -9,9 +9,9 @@ use std::time::Instant;
 use tokio::sync::mpsc::Sender;
 
 use crate::call::Call;
-use crate::chat::{ChatEvent, ChatRequest, Chunk, TokenLogprob, Usage};
+use crate::chat::{ChatEvent, ChatRequest, Chunk, TokenLogprob};
 use crate::generation::Generation;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Room};
 use crate::limits;
 use crate::ports::{Completion, SharedProvider};
 use crate::problem::{Problem, ProblemKind};
@@ -19,6 +19,7 @@ use crate::route::Target;
 use crate::server::Said;
 use crate::time::now_us;
 use crate::trace::{Asked, Exchange, Outcome};
+use crate::transcript::Transcript;
 
 /// Runs one call to its end and remembers it.
 pub(crate) async fn run(
@@ -28,7 +29,7 @@ pub(crate) async fn run(
     request: ChatRequest,
     said: Sender<Said>,
 ) {
-    let mut tee = Tee::new(&request, said);
+    let mut tee = Tee::new(&request, said, ledger.room());
     let outcome = match ledger.admit() {
         Ok(()) => match answer(&generation, &call, &request, &mut tee).await {
             Ok(()) => Outcome::Completed,
@@ -143,11 +144,11 @@ struct Tee {
     choices: u32,
     finished: BTreeSet<u32>,
     bytes: usize,
+    room: Room,
     began: Instant,
     start_us: u64,
     first_chunk_us: Option<u64>,
-    chunks: Vec<Arc<[Chunk]>>,
-    usage: Option<Usage>,
+    transcript: Transcript,
     plugin: Option<String>,
     plugin_model: Option<String>,
     degraded: bool,
@@ -156,17 +157,17 @@ struct Tee {
 }
 
 impl Tee {
-    fn new(request: &ChatRequest, said: Sender<Said>) -> Self {
+    fn new(request: &ChatRequest, said: Sender<Said>, room: Room) -> Self {
         Self {
             said,
             choices: request.sampling.choices.max(1),
             finished: BTreeSet::new(),
             bytes: 0,
+            room,
             began: Instant::now(),
             start_us: now_us(),
             first_chunk_us: None,
-            chunks: Vec::new(),
-            usage: None,
+            transcript: Transcript::default(),
             plugin: None,
             plugin_model: None,
             degraded: false,
@@ -209,23 +210,21 @@ impl Tee {
     async fn push(&mut self, chunks: Vec<Chunk>) -> Result<(), Problem> {
         for chunk in &chunks {
             self.check(chunk)?;
+            self.transcript.push(chunk);
         }
         if self.first_chunk_us.is_none() {
             self.first_chunk_us = Some(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX));
         }
-        let chunks: Arc<[Chunk]> = chunks.into();
-        self.chunks.push(Arc::clone(&chunks));
-        self.send(Said::Chunks(chunks)).await
+        self.send(Said::Chunks(chunks.into())).await
     }
 
     /// A provider that breaks its contract is stopped here, so that no edge has to cope with it.
     fn check(&mut self, chunk: &Chunk) -> Result<(), Problem> {
         match &chunk.event {
-            ChatEvent::Usage(usage) => {
-                if self.usage.replace(usage.clone()).is_some() {
-                    return Err(Problem::internal("the provider counted its tokens twice"));
-                }
+            ChatEvent::Usage(_) if self.transcript.usage.is_some() => {
+                return Err(Problem::internal("the provider counted its tokens twice"));
             }
+            ChatEvent::Usage(_) => {}
             _ if chunk.choice >= self.choices => {
                 return Err(Problem::internal(
                     "the provider answered more choices than were asked for",
@@ -252,7 +251,7 @@ impl Tee {
                 ),
             ));
         }
-        Ok(())
+        self.room.hold(self.bytes)
     }
 
     fn check_ended(&self) -> Result<(), Problem> {
@@ -277,14 +276,14 @@ impl Tee {
         }
     }
 
-    fn into_exchange(self, request: ChatRequest, outcome: Outcome) -> Exchange {
+    fn into_exchange(mut self, request: ChatRequest, outcome: Outcome) -> Exchange {
         Exchange {
             asked: Asked::Chat(request),
             plugin: self.plugin,
             plugin_model: self.plugin_model,
             degraded: self.degraded,
-            chunks: self.chunks,
-            usage: self.usage,
+            usage: self.transcript.usage.take(),
+            transcript: self.transcript,
             outcome,
             start_us: self.start_us,
             end_us: now_us(),
@@ -293,8 +292,8 @@ impl Tee {
     }
 }
 
-/// Bytes that an event takes in memory, roughly; an event that says nothing takes some too, or a stream of those would
-/// never end.
+/// Bytes that an event adds to the transcript, at least; one that adds nothing counts for some too, or a stream of those
+/// would never end.
 fn size(event: &ChatEvent) -> usize {
     let said = match event {
         ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) => text.len(),
@@ -317,6 +316,6 @@ fn size(event: &ChatEvent) -> usize {
 
 fn size_of_token(token: &TokenLogprob) -> usize {
     let rivals = token.top.iter().map(|rival| rival.token.len() + rival.bytes.len());
-    let own = limits::EVENT_BYTES + token.token.len() + token.bytes.len();
-    own + token.top.len() * limits::EVENT_BYTES + rivals.sum::<usize>()
+    let own = limits::TOKEN_BYTES + token.token.len() + token.bytes.len();
+    own + token.top.len() * limits::TOKEN_BYTES + rivals.sum::<usize>()
 }

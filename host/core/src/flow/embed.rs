@@ -12,6 +12,7 @@ use crate::route::Target;
 use crate::server::Embedded;
 use crate::time::now_us;
 use crate::trace::{Asked, Exchange, Outcome};
+use crate::transcript::Transcript;
 
 /// Runs one call to its end and remembers it.
 pub(crate) async fn run(
@@ -37,7 +38,7 @@ pub(crate) async fn run(
         plugin: target.map(|target| target.plugin.clone()),
         plugin_model: target.and_then(|target| target.model.clone()),
         degraded,
-        chunks: Vec::new(),
+        transcript: Transcript::default(),
         usage: result.as_ref().ok().map(|response| response.usage.clone()),
         outcome,
         start_us,

@@ -44,6 +44,8 @@ struct Inner {
     sender: mpsc::WeakSender<Entry>,
     /// Bytes that records may still take in the queue.
     room: Arc<Semaphore>,
+    /// Steps of [`limits::ANSWER_STEP`] that answers under way may still take.
+    answers: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
     replay: AbortHandle,
     store: Arc<Store>,
@@ -74,6 +76,7 @@ impl Ledger {
             sender: queue.downgrade(),
             queue: Mutex::new(Some(queue)),
             room: Arc::new(Semaphore::new(limits::LEDGER_QUEUE_BYTES)),
+            answers: Arc::new(Semaphore::new(limits::ANSWERS_BYTES / limits::ANSWER_STEP)),
             writer: Mutex::new(Some(tokio::spawn(writer.run(entries)))),
             replay,
             store,
@@ -90,6 +93,14 @@ impl Ledger {
             return Err(refusal());
         }
         Ok(())
+    }
+
+    /// Room for one answer to be remembered; it takes what it needs as it grows.
+    pub(crate) fn room(&self) -> Room {
+        Room {
+            answers: Arc::clone(&self.0.answers),
+            held: None,
+        }
     }
 
     /// Remembers a finished call; returns when its trace is committed or spooled.
@@ -127,6 +138,37 @@ impl Ledger {
     }
 }
 
+/// What one answer takes of the memory of all; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    answers: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    /// Makes sure that so many bytes are held in all.
+    ///
+    /// # Errors
+    /// `Overloaded` when the answers of all callers take what there is.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Problem> {
+        let steps = bytes / limits::ANSWER_STEP;
+        let lacking = steps.saturating_sub(self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        if lacking == 0 {
+            return Ok(());
+        }
+        let lacking = u32::try_from(lacking).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.answers).try_acquire_many_owned(lacking).map_err(|_| {
+            Problem::new(ProblemKind::Overloaded, "Too many long answers are under way at once.")
+                .with_retry_after(std::time::Duration::from_secs(1))
+        })?;
+        match &mut self.held {
+            Some(held) => held.merge(taken),
+            none => *none = Some(taken),
+        }
+        Ok(())
+    }
+}
+
 /// What callers hear while the storage is down and the operator chose to refuse.
 fn refusal() -> Problem {
     Problem::new(
@@ -135,4 +177,29 @@ fn refusal() -> Problem {
     )
     .with_code("storage_unavailable")
     .with_retry_after(limits::REPLAY_EVERY * 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_share_the_room_that_there_is() {
+        let answers = Arc::new(Semaphore::new(3));
+        let room = || Room {
+            answers: Arc::clone(&answers),
+            held: None,
+        };
+        let (mut one, mut other) = (room(), room());
+        one.hold(limits::ANSWER_STEP - 1).unwrap();
+        assert_eq!(answers.available_permits(), 3, "a short answer takes none");
+        one.hold(2 * limits::ANSWER_STEP).unwrap();
+        one.hold(2 * limits::ANSWER_STEP + 5).unwrap();
+        assert_eq!(answers.available_permits(), 1);
+        other.hold(limits::ANSWER_STEP).unwrap();
+        let refused = other.hold(2 * limits::ANSWER_STEP).unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::Overloaded);
+        drop(one);
+        other.hold(2 * limits::ANSWER_STEP).unwrap();
+    }
 }

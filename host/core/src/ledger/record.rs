@@ -11,7 +11,7 @@ use crate::id::SpanId;
 use crate::limits::{MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MAX_RECORD_MESSAGES};
 use crate::storage::Mutation;
 use crate::trace::{Asked, Crossing, Exchange, Outcome};
-use crate::transcript::{ChoiceTranscript, Transcript};
+use crate::transcript::ChoiceTranscript;
 use crate::value::{Fields, Value};
 
 /// The rows of one call. The root waits for the id of the group commit that writes it.
@@ -36,8 +36,7 @@ impl Record {
             bytes: 0,
         };
         messages.asked(&exchange.asked);
-        let transcript = Transcript::of(exchange.chunks.iter().flat_map(|batch| batch.iter()));
-        for (choice, said) in &transcript.choices {
+        for (choice, said) in &exchange.transcript.choices {
             messages.said(*choice, said);
         }
         let texts = |fields: &Fields| {
@@ -68,6 +67,20 @@ impl Record {
         self.root.push(field("commit_id", commit_id));
         batch.push(upsert("spans", self.root));
         batch.append(&mut self.rest);
+    }
+}
+
+/// Names another commit as the one that writes these rows of a call.
+pub(super) fn written_by(rows: &mut [Mutation], commit_id: &str) {
+    for row in rows {
+        let (Mutation::Upsert(_, fields) | Mutation::Insert(_, fields)) = row else {
+            continue;
+        };
+        for (name, value) in fields {
+            if name == "commit_id" {
+                *value = commit_id.into();
+            }
+        }
     }
 }
 

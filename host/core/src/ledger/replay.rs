@@ -6,10 +6,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::record;
-use super::store::Store;
+use super::store::{Store, permanent};
 use crate::limits;
 use crate::ports::Spool;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::storage::Mutation;
 
 /// Works until it is dropped; what it has not replayed by then is in the spool at the next start.
@@ -36,9 +36,18 @@ async fn replay(store: &Store, spool: &Arc<dyn Spool>) -> Result<(), Problem> {
             spawn_blocking(move || spool.oldest(limits::REPLAY_BATCH)).await
         };
         for (position, batch) in batches.map_err(Problem::internal)?? {
-            if let Err(problem) = store.write(&batch).await {
-                tracing::error!(%problem, "the storage refuses spooled traces");
-                write_rows(store, &batch).await?;
+            match store.write(&batch).await {
+                Ok(_) => {}
+                Err(problem) if may_pass(&problem) => {
+                    store.went_down();
+                    return Err(problem);
+                }
+                Err(problem) => {
+                    tracing::error!(%problem, "the storage refuses spooled traces; their rows go one by one");
+                    for row in &batch {
+                        write_row(store, row).await?;
+                    }
+                }
             }
             tracing::info!(rows = batch.len(), "spooled traces were written");
             let spool = Arc::clone(spool);
@@ -49,18 +58,32 @@ async fn replay(store: &Store, spool: &Arc<dyn Spool>) -> Result<(), Problem> {
     Ok(())
 }
 
-/// A batch that fails on a storage that works would fail for ever and block what waits behind it: its rows are written one
-/// by one, and one that fails alone is dropped.
-async fn write_rows(store: &Store, batch: &[Mutation]) -> Result<(), Problem> {
-    for row in batch {
-        if let Err(problem) = store.write(std::slice::from_ref(row)).await {
-            if let Err(down) = store.probe().await {
-                store.went_down();
-                return Err(down);
-            }
+/// Whether the same rows may be taken later: a lock, a full disk, a stall. They wait.
+fn may_pass(problem: &Problem) -> bool {
+    !permanent(problem) && problem.kind != ProblemKind::Internal
+}
+
+/// A row that fails for ever would block what waits behind it: it is dropped when the storage refuses it for what it is,
+/// or crashes over it twice while it takes another row in between.
+async fn write_row(store: &Store, row: &Mutation) -> Result<(), Problem> {
+    let mut crashes = 0;
+    loop {
+        let Err(problem) = store.write(std::slice::from_ref(row)).await else {
+            return Ok(());
+        };
+        if may_pass(&problem) {
+            store.went_down();
+            return Err(problem);
+        }
+        crashes += u32::from(problem.kind == ProblemKind::Internal);
+        if permanent(&problem) || crashes > 1 {
             let trace = record::trace_of(row).unwrap_or("-");
             tracing::error!(%problem, trace, "the storage refuses a spooled row for good; it is dropped");
+            return Ok(());
+        }
+        if let Err(down) = store.probe().await {
+            store.went_down();
+            return Err(down);
         }
     }
-    Ok(())
 }

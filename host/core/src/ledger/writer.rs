@@ -93,9 +93,11 @@ impl Writer {
                     .await;
                 let mut start = shared;
                 for (end, (done, _)) in ends.into_iter().zip(waiting) {
-                    let alone = batch.get(start..end).unwrap_or_default();
+                    let alone = batch.get_mut(start..end).unwrap_or_default();
                     start = end;
-                    let _ = done.send(self.commit(alone, &commit_id, 1).await);
+                    let own_id = TraceId::new().to_string();
+                    record::written_by(alone, &own_id);
+                    let _ = done.send(self.commit(alone, &own_id, 1).await);
                 }
             }
             outcome => {

@@ -129,6 +129,8 @@ impl Provider for Scripted {
 pub struct Rows {
     pub batches: Mutex<Vec<Vec<Mutation>>>,
     pub down: AtomicBool,
+    /// The next writes that fail, of rows that hold this word, as if something was in the way for a moment.
+    pub sulks: Mutex<Option<(String, u32, ProblemKind)>>,
     /// Milliseconds that a write takes.
     pub slow_ms: AtomicU64,
     /// Refuses batches with a message that holds this word, for good.
@@ -142,6 +144,7 @@ impl Rows {
         Arc::new(Self {
             batches: Mutex::default(),
             down: AtomicBool::new(false),
+            sulks: Mutex::default(),
             slow_ms: AtomicU64::new(0),
             hated: Mutex::default(),
             gate: Semaphore::new(1),
@@ -195,6 +198,13 @@ impl Storage for Rows {
         tokio::time::sleep(Duration::from_millis(self.slow_ms.load(Ordering::SeqCst))).await;
         if self.down.load(Ordering::SeqCst) {
             return Err(Problem::new(ProblemKind::Unavailable, "down"));
+        }
+        if let Some((word, left, kind)) = &mut *self.sulks.lock().unwrap()
+            && *left > 0
+            && format!("{batch:?}").contains(word.as_str())
+        {
+            *left -= 1;
+            return Err(Problem::new(kind.clone(), "not now"));
         }
         if let Some(word) = &*self.hated.lock().unwrap()
             && format!("{batch:?}").contains(word)

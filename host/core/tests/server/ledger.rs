@@ -179,3 +179,36 @@ async fn a_spooled_row_that_is_refused_for_good_does_not_block_what_waits_behind
     let messages = world.rows.rows("messages");
     assert_eq!(messages.len(), 3, "one row of four was dropped: {messages:?}");
 }
+
+#[tokio::test]
+async fn a_spooled_row_that_fails_for_a_moment_is_kept_and_written_later() {
+    for (times, kind) in [
+        (3, ProblemKind::Unavailable),
+        (2, ProblemKind::Timeout),
+        (2, ProblemKind::Overloaded),
+        (2, ProblemKind::Internal),
+    ] {
+        let world = World::new(providers());
+        world.rows.down.store(true, Ordering::SeqCst);
+        for text in ["unlucky", "fine"] {
+            assert_eq!(heard(world.ask(text)).await.1, None);
+        }
+        *world.rows.sulks.lock().unwrap() = Some(("unlucky".to_owned(), times, kind.clone()));
+        world.rows.down.store(false, Ordering::SeqCst);
+        until("the spool is empty", || world.spool.batches.lock().unwrap().is_empty()).await;
+        assert_eq!(world.rows.rows("messages").len(), 4, "nothing was dropped after {kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_spooled_row_over_which_the_storage_crashes_again_and_again_is_dropped() {
+    let world = World::new(providers());
+    world.rows.down.store(true, Ordering::SeqCst);
+    for text in ["poison", "fine"] {
+        assert_eq!(heard(world.ask(text)).await.1, None);
+    }
+    *world.rows.sulks.lock().unwrap() = Some(("poison".to_owned(), u32::MAX, ProblemKind::Internal));
+    world.rows.down.store(false, Ordering::SeqCst);
+    until("the spool is empty", || world.spool.batches.lock().unwrap().is_empty()).await;
+    assert_eq!(world.rows.rows("messages").len(), 3);
+}

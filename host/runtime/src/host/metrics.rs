@@ -10,13 +10,8 @@ use encaje_core::{Problem, ProblemKind};
 use super::denied;
 use crate::convert::problem::to_guest;
 use crate::grants::MetricSpec;
+use crate::limits::{LABEL_BYTES, SERIES};
 use crate::state::State;
-
-/// Series of one plugin, all metrics together: enough for some labels of some values, little enough to hold in memory.
-const SERIES: usize = 1_000;
-
-/// Bytes of a label's value: a model's name, a status.
-const LABEL_BYTES: usize = 128;
 
 /// One series: a metric with its labels' values.
 #[derive(Debug, Clone, PartialEq)]

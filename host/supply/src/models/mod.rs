@@ -1,4 +1,4 @@
-//! Brings model artifacts into `$ENCAJE_HOME/models/<sha256>/`: sources are tried in order, and the digest decides. This
+//! Brings model artifacts into `$ENCAJE_HOME/models/<key>/`: sources are tried in order, and the digest decides. This
 //! module has no HTTP client (see [`Download`]) and knows no hub's address; it does not load or understand a model.
 //!
 //! The digest of the weights names the artifact. Where it has more files (a tokenizer, a configuration), they come with
@@ -38,6 +38,24 @@ pub struct Wanted {
     pub beside: Vec<(String, Sha256)>,
     /// Tried in this order.
     pub sources: Vec<Source>,
+}
+
+impl Wanted {
+    /// What the artifact is kept under: the weights' digest alone, or one over the digests of all files that it must have,
+    /// so that two models of the same weights and other tokenizers do not get in each other's way.
+    #[must_use]
+    pub fn key(&self) -> Sha256 {
+        if self.beside.is_empty() {
+            return self.sha256;
+        }
+        let mut files: Vec<String> = self
+            .beside
+            .iter()
+            .map(|(file, digest)| format!("{digest} {file}\n"))
+            .collect();
+        files.sort_unstable();
+        Sha256::of(format!("{}\n{}", self.sha256, files.concat()).as_bytes())
+    }
 }
 
 /// Where an artifact may come from.
@@ -209,8 +227,8 @@ impl Models {
 
     /// The artifact if it is here, without fetching. Files are checked by their lengths.
     #[must_use]
-    pub fn get(&self, sha256: &Sha256) -> Option<Model> {
-        Store::new(&self.home).get(sha256)
+    pub fn get(&self, wanted: &Wanted) -> Option<Model> {
+        Store::new(&self.home).get(&wanted.key())
     }
 
     /// The artifact, fetched if it is not here or not as it should be. Parallel callers, in this process or others, share
@@ -223,7 +241,7 @@ impl Models {
             return Ok(model);
         }
         let store = Store::new(&self.home);
-        let lock = store.lock_file(&wanted.sha256);
+        let lock = store.lock_file(&wanted.key());
         let (what, progress) = (format!("fetching model {}", wanted.name), self.progress.clone());
         let _held = blocking(move || {
             lock::acquire(&lock, &what, progress.as_ref()).map_err(|error| SourceError::file("lock", &lock, error))
@@ -251,7 +269,7 @@ impl Models {
 
     /// The artifact if it is here and as it should be.
     async fn sound(&self, wanted: &Wanted, check: Check) -> Result<Option<Model>, ModelError> {
-        let Some(model) = self.get(&wanted.sha256) else {
+        let Some(model) = self.get(wanted) else {
             return Ok(None);
         };
         let (wanted, progress) = (wanted.clone(), self.progress.clone());
@@ -335,7 +353,7 @@ impl Models {
                 "{}/{repository}/resolve/{revision}/{file}",
                 hub.base.trim_end_matches('/')
             );
-            let partial = store.partial(&wanted.sha256, repository, file)?;
+            let partial = store.partial(&wanted.key(), repository, file)?;
             let meter = self.progress.start(&format!("downloading {file}"), Work::Bytes(None));
             let fetched = hub.download.fetch(&url, &partial, meter.as_ref()).await;
             fetched.map_err(|reason| failed(format!("{file}: {reason}")))?;

@@ -1,4 +1,4 @@
-//! The folder of artifacts: one folder a digest, staged beside it and published by a rename. The file `artifact.json`
+//! The folder of artifacts: one folder an artifact, staged beside it and published by a rename. The file `artifact.json`
 //! in it says which files belong to it, so that a folder without it counts as absent.
 
 use std::{
@@ -40,12 +40,12 @@ impl Store {
         Self { folder: home.models() }
     }
 
-    pub(super) fn lock_file(&self, sha256: &Sha256) -> PathBuf {
-        self.folder.join(format!("{sha256}.lock"))
+    pub(super) fn lock_file(&self, key: &Sha256) -> PathBuf {
+        self.folder.join(format!("{key}.lock"))
     }
 
-    pub(super) fn get(&self, sha256: &Sha256) -> Option<Model> {
-        let folder = self.folder.join(sha256.to_string());
+    pub(super) fn get(&self, key: &Sha256) -> Option<Model> {
+        let folder = self.folder.join(key.to_string());
         let record: Record = serde_json::from_slice(&fs::read(folder.join(RECORD)).ok()?).ok()?;
         let whole =
             |entry: &Entry| fs::metadata(folder.join(&entry.name)).is_ok_and(|found| found.len() == entry.bytes);
@@ -68,16 +68,16 @@ impl Store {
     }
 
     /// Where the beginning of a download is kept from one try to the next.
-    pub(super) fn partial(&self, sha256: &Sha256, repository: &str, file: &str) -> Result<PathBuf, SourceError> {
-        let folder = self.folder.join("partial").join(sha256.to_string());
+    pub(super) fn partial(&self, key: &Sha256, repository: &str, file: &str) -> Result<PathBuf, SourceError> {
+        let folder = self.folder.join("partial").join(key.to_string());
         fs::create_dir_all(&folder).map_err(|error| SourceError::file("create", &folder, error))?;
         Ok(folder.join(Sha256::of(format!("{repository}\n{file}").as_bytes()).to_string()))
     }
 
     /// Looks for the file with the digest among those staged, and puts them in place if it is there.
     pub(super) fn publish(&self, staging: Staging, wanted: &Wanted) -> Result<Model, SourceError> {
-        let sha256 = &wanted.sha256;
-        let record = staging.record(sha256)?;
+        let key = wanted.key();
+        let record = staging.record(&wanted.sha256)?;
         let path = staging.folder.path();
         for (file, expected) in &wanted.beside {
             let found =
@@ -96,7 +96,7 @@ impl Store {
         for file in record.files.iter().map(|entry| entry.name.as_str()).chain([RECORD, ""]) {
             sync(&path.join(file))?;
         }
-        let folder = self.folder.join(sha256.to_string());
+        let folder = self.folder.join(key.to_string());
         if folder.exists() {
             // Incomplete or damaged, or it would have been found before.
             fs::remove_dir_all(&folder).map_err(|error| SourceError::file("remove", &folder, error))?;
@@ -105,9 +105,9 @@ impl Store {
             .map_err(|error| SourceError::file("put into place", &folder, error))?;
         sync(&self.folder)?;
         // The beginnings of downloads that are now whole, or that another source made needless.
-        let _ = fs::remove_dir_all(self.folder.join("partial").join(sha256.to_string()));
+        let _ = fs::remove_dir_all(self.folder.join("partial").join(key.to_string()));
         let model = self
-            .get(sha256)
+            .get(&key)
             .ok_or_else(|| SourceError::Failed("it vanished as it was put into place".into()))?;
         Ok(Model { cached: false, ..model })
     }

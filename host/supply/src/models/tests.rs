@@ -109,7 +109,7 @@ async fn a_local_file_is_copied_once_and_then_found() {
     assert!(
         first
             .weights
-            .starts_with(fixture.home.models().join(wanted.sha256.to_string()))
+            .starts_with(fixture.home.models().join(wanted.key().to_string()))
     );
     fs::remove_file(path).unwrap();
     assert_eq!(
@@ -124,7 +124,7 @@ async fn a_local_file_is_copied_once_and_then_found() {
     assert!(quick.cached, "its length is right");
     models.ensure(&wanted, Check::Whole).await.unwrap_err();
     fs::write(&first.weights, b"short").unwrap();
-    assert_eq!(models.get(&wanted.sha256), None, "a truncated file counts as absent");
+    assert_eq!(models.get(&wanted), None, "a truncated file counts as absent");
 }
 
 #[tokio::test]
@@ -230,6 +230,14 @@ async fn a_source_whose_other_files_differ_gives_way_to_the_next() {
     wanted.beside = vec![("tokenizer.json".to_owned(), Sha256::of(b"new"))];
     let model = models.ensure(&wanted, Check::Quick).await.unwrap();
     assert!(!model.cached, "what was here has another tokenizer");
+    let first = Wanted {
+        beside: Vec::new(),
+        ..wanted.clone()
+    };
+    assert!(
+        models.ensure(&first, Check::Whole).await.unwrap().cached,
+        "and is still there for who wants it"
+    );
     assert_eq!(fs::read(model.folder.join("tokenizer.json")).unwrap(), b"new");
     assert!(models.ensure(&wanted, Check::Whole).await.unwrap().cached);
     wanted.sources = vec![old];
