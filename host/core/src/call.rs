@@ -3,13 +3,16 @@
 //! A [`Call`] is made once at the edge and handed down by reference; a plugin sees it through `encaje:host/call` and can
 //! change nothing of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::id::{SpanId, TraceId};
 use crate::limits;
+use crate::ports::RoutedModels;
+use crate::problem::{Problem, ProblemKind};
 use crate::trace::Crossing;
 
 /// Who asks.
@@ -41,7 +44,11 @@ impl Caller {
 
 /// One call of one caller. Cloning shares it.
 #[derive(Debug, Clone)]
-pub struct Call(Arc<Inner>);
+pub struct Call {
+    shared: Arc<Inner>,
+    attempt: u32,
+    depth: u32,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -55,6 +62,16 @@ struct Inner {
     deadline: Instant,
     cancelled: CancellationToken,
     crossings: Mutex<Vec<Crossing>>,
+    models: OnceLock<Models>,
+}
+
+/// The models of the call's generation.
+struct Models(Arc<dyn RoutedModels>);
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Models")
+    }
 }
 
 /// What a call is made of; see [`Call::new`].
@@ -81,7 +98,7 @@ impl Call {
             Some((trace, span)) => (trace, Some(span)),
             None => (TraceId::new(), None),
         };
-        Self(Arc::new(Inner {
+        let shared = Arc::new(Inner {
             caller: parts.caller,
             request_id: parts.request_id,
             trace,
@@ -92,7 +109,13 @@ impl Call {
             deadline: Instant::now() + parts.time_limit,
             cancelled: CancellationToken::new(),
             crossings: Mutex::default(),
-        }))
+            models: OnceLock::new(),
+        });
+        Self {
+            shared,
+            attempt: 1,
+            depth: 0,
+        }
     }
 
     /// A call of the server's own, e.g. a check or a migration.
@@ -109,57 +132,105 @@ impl Call {
 
     /// Who asks.
     pub fn caller(&self) -> &Caller {
-        &self.0.caller
+        &self.shared.caller
     }
 
     /// The id that the answer's header carries.
     pub fn request_id(&self) -> &str {
-        &self.0.request_id
+        &self.shared.request_id
     }
 
     /// The trace that this call is, or belongs to.
     pub fn trace(&self) -> TraceId {
-        self.0.trace
+        self.shared.trace
     }
 
     /// The call's own span, the parent of its crossings.
     pub fn span(&self) -> SpanId {
-        self.0.span
+        self.shared.span
     }
 
     /// The caller's span, when it sent one.
     pub fn parent(&self) -> Option<SpanId> {
-        self.0.parent
+        self.shared.parent
     }
 
     /// The conversation.
     pub fn session(&self) -> Option<&str> {
-        self.0.session.as_deref()
+        self.shared.session.as_deref()
     }
 
     /// What the caller uses to repeat a call safely.
     pub fn idempotency_key(&self) -> Option<&str> {
-        self.0.idempotency_key.as_deref()
+        self.shared.idempotency_key.as_deref()
     }
 
     /// What is left until the deadline; zero when it has passed.
     pub fn remaining(&self) -> Duration {
-        self.0.deadline.saturating_duration_since(Instant::now())
+        self.shared.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Ends the call: whoever works for it stops.
     pub fn cancel(&self) {
-        self.0.cancelled.cancel();
+        self.shared.cancelled.cancel();
     }
 
     /// Becomes ready when the caller has gone away.
     pub fn cancelled(&self) -> &CancellationToken {
-        &self.0.cancelled
+        &self.shared.cancelled
+    }
+
+    /// Which try of the same question this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// The same call, tried for the `attempt`th time.
+    #[must_use]
+    pub fn tried(&self, attempt: u32) -> Self {
+        Self {
+            attempt,
+            ..self.clone()
+        }
+    }
+
+    /// How many plugins ask one another: 0 is a call of the outside.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// A part of this call that a plugin asks for: it shares caller, trace, deadline and end.
+    ///
+    /// # Errors
+    /// `Overloaded` when plugins ask one another deeper than [`limits::MAX_DEPTH`].
+    pub fn nested(&self) -> Result<Self, Problem> {
+        if self.depth >= limits::MAX_DEPTH {
+            return Err(Problem::new(
+                ProblemKind::Overloaded,
+                format!("Plugins ask models that ask plugins, more than {} deep.", limits::MAX_DEPTH),
+            )
+            .with_code("nested_too_deep"));
+        }
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            attempt: 1,
+            depth: self.depth + 1,
+        })
+    }
+
+    /// Binds the models of the generation that serves the call; the first one stays.
+    pub fn bind(&self, models: Arc<dyn RoutedModels>) {
+        let _ = self.shared.models.set(Models(models));
+    }
+
+    /// The models that a plugin may ask in this call; none in a call of the server's own, e.g. a check.
+    pub fn models(&self) -> Option<&Arc<dyn RoutedModels>> {
+        self.shared.models.get().map(|models| &models.0)
     }
 
     /// Notes a finished crossing into a plugin. Past [`limits::MAX_CROSSINGS`] of one call nothing is noted any more.
     pub fn crossed(&self, crossing: Crossing) {
-        let mut crossings = self.0.crossings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut crossings = self.shared.crossings.lock().unwrap_or_else(PoisonError::into_inner);
         if crossings.len() < limits::MAX_CROSSINGS {
             crossings.push(crossing);
         }
@@ -167,6 +238,6 @@ impl Call {
 
     /// Hands over what was noted since the last time.
     pub fn take_crossings(&self) -> Vec<Crossing> {
-        std::mem::take(&mut *self.0.crossings.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.shared.crossings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::ports::{SharedProvider, SharedStorage};
+use crate::ports::{Instrumentor, SharedProvider, SharedStorage};
 use crate::problem::{Problem, ProblemKind};
 use crate::route::{Routes, Target};
+use crate::supervise::Supervisor;
 
 /// An API key, known by its hash alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +33,34 @@ pub enum Access {
     Keys(Vec<ApiKey>),
 }
 
+/// A provider, and what watches over it.
+#[derive(Clone)]
+pub struct Provided {
+    /// The plugin.
+    pub port: SharedProvider,
+    /// Its breaker and its tries.
+    pub supervisor: Arc<Supervisor>,
+}
+
+/// An instrument in the path of calls.
+#[derive(Clone)]
+pub struct Instrumented {
+    /// The plugin.
+    pub port: Arc<dyn Instrumentor>,
+    /// Its breaker.
+    pub supervisor: Arc<Supervisor>,
+    /// Whether a call fails with it, or goes on without it.
+    pub required: bool,
+}
+
 /// Plugins, routes and keys that serve together.
 pub struct Generation {
     /// Counts up from 1.
     pub number: u64,
     /// Providers by their name in the registry.
-    pub providers: BTreeMap<String, SharedProvider>,
+    pub providers: BTreeMap<String, Provided>,
+    /// In the order in which they run.
+    pub instruments: Vec<Instrumented>,
     /// Where the ledger writes.
     pub storage: SharedStorage,
     /// Which provider answers which model.
@@ -52,7 +75,7 @@ impl Generation {
     /// # Errors
     /// `NotFound` (`model_not_found`) when no route answers the model; `Misconfigured` when a route names a provider
     /// that is not loaded.
-    pub fn targets(&self, model: &str) -> Result<Vec<(&Target, &SharedProvider)>, Problem> {
+    pub fn targets(&self, model: &str) -> Result<Vec<(&Target, &Provided)>, Problem> {
         let route = self.routes.find(model).ok_or_else(|| {
             Problem::new(
                 ProblemKind::NotFound,

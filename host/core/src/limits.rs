@@ -5,6 +5,18 @@ use std::time::Duration;
 /// Crossings that one call notes: a call of this version makes two to four, a chain of fallbacks some more.
 pub const MAX_CROSSINGS: usize = 64;
 
+/// Plugins that ask one another within one call: a guard that asks a judge that asks a model, and one more.
+pub const MAX_DEPTH: u32 = 4;
+
+/// Instruments have so long for what they add to a trace once the call has ended; its last byte waits for them.
+pub const AFTER: Duration = Duration::from_secs(5);
+
+/// Attributes, scores and tags that instruments add to one trace, each.
+pub const MAX_ANNOTATIONS: usize = 64;
+
+/// Bytes of one attribute, label or explanation that an instrument adds: a sentence or two.
+pub const MAX_ATTRIBUTE_BYTES: usize = 4 << 10;
+
 /// Batches of chunks that wait for a slow client before the provider is made to wait: enough to even out the network,
 /// little enough that a stalled client holds no more than some kilobytes.
 pub const ANSWER_BUFFER: usize = 32;

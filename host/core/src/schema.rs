@@ -7,7 +7,7 @@ use crate::storage::{Column, ColumnType, Index, Table};
 
 /// All tables of this version.
 pub fn tables() -> Vec<Table> {
-    vec![spans(), messages()]
+    vec![spans(), messages(), scores()]
 }
 
 /// One row a span. Roots (`root`) are calls and carry what lists show; a group commit is a root of the server's own
@@ -60,6 +60,26 @@ fn messages() -> Table {
         ],
         key: names(&["tenant", "trace_id", "span_id", "position"]),
         indexes: Vec::new(),
+    }
+}
+
+/// One row a score of a call's answer: from an instrument, later from people and evaluators. `source` says who gave it.
+fn scores() -> Table {
+    Table {
+        name: "scores".to_owned(),
+        columns: vec![
+            required("tenant", ColumnType::Text),
+            required("trace_id", ColumnType::Text),
+            required("span_id", ColumnType::Text),
+            required("source", ColumnType::Text),
+            required("name", ColumnType::Text),
+            required("at_us", ColumnType::TimeUs),
+            optional("value", ColumnType::Real),
+            optional("label", ColumnType::Text),
+            optional("explanation", ColumnType::Text),
+        ],
+        key: names(&["tenant", "trace_id", "span_id", "source", "name"]),
+        indexes: vec![index(&["tenant", "name", "at_us"])],
     }
 }
 

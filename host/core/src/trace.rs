@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::chat::{ChatRequest, Usage};
 use crate::embeddings::EmbedRequest;
 use crate::problem::{Problem, ProblemKind};
+use crate::telemetry::Annotation;
 use crate::transcript::Transcript;
 
 /// The kinds of plugin there are.
@@ -69,6 +70,10 @@ pub struct Crossing {
     pub instance_age: Duration,
     /// Calls across the boundary during the visit.
     pub calls: u32,
+    /// Bytes that the guest sent to and received from other hosts.
+    pub egress_bytes: u64,
+    /// Which try of the same question it was, from 1.
+    pub attempt: u32,
     /// `None` when it ended well.
     pub failure: Option<ProblemKind>,
 }
@@ -130,6 +135,8 @@ pub struct Exchange {
     pub transcript: Transcript,
     /// Tokens.
     pub usage: Option<Usage>,
+    /// What instruments added, each with its name.
+    pub annotations: Vec<(String, Annotation)>,
     /// How it ended.
     pub outcome: Outcome,
     /// Microseconds of UTC since 1970.

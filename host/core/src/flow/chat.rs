@@ -1,42 +1,43 @@
-//! The flow of a chat or completion: route, provider with fallback, tee to the edge and to the ledger.
+//! The flow of a chat or completion: instruments, route, provider with fallback, tee to the edge and to the ledger.
 //!
 //! The edge's `End` or `Failed` is sent only when the ledger has committed the trace (invariant 9).
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::mpsc::Sender;
 
+use super::ask::{self, Answered};
+use super::instruments::{Instruments, Verdict};
+use super::nested::Nested;
+use super::tee::Tee;
 use crate::call::Call;
-use crate::chat::{ChatEvent, ChatRequest, Chunk, TokenLogprob};
+use crate::chat::{ChatRequest, Chunk};
 use crate::generation::Generation;
-use crate::ledger::{Ledger, Room};
-use crate::limits;
-use crate::ports::{Completion, SharedProvider};
+use crate::ledger::Ledger;
+use crate::ports::Completion;
 use crate::problem::{Problem, ProblemKind};
-use crate::route::Target;
 use crate::server::Said;
-use crate::time::now_us;
-use crate::trace::{Asked, Exchange, Outcome};
-use crate::transcript::Transcript;
+use crate::trace::Outcome;
 
 /// Runs one call to its end and remembers it.
 pub(crate) async fn run(
     generation: Arc<Generation>,
     ledger: Ledger,
     call: Call,
-    request: ChatRequest,
+    mut request: ChatRequest,
     said: Sender<Said>,
 ) {
-    let mut tee = Tee::new(&request, said, ledger.room());
-    let outcome = match ledger.admit() {
-        Ok(()) => match answer(&generation, &call, &request, &mut tee).await {
-            Ok(()) => Outcome::Completed,
-            // A plugin may say `cancelled` too; then somebody is there to hear of it.
-            Err(problem) if problem.kind == ProblemKind::Cancelled && tee.is_left(&call) => Outcome::Cancelled,
-            Err(problem) => Outcome::Failed(problem),
-        },
+    call.bind(Arc::new(Nested(Arc::clone(&generation))));
+    let mut tee = Tee::new(said, ledger.room());
+    let mut instruments = None;
+    let ended = match ledger.admit() {
+        Ok(()) => answer(&generation, &call, &mut request, &mut instruments, &mut tee).await,
+        Err(problem) => Err(problem),
+    };
+    let outcome = match ended {
+        Ok(()) => Outcome::Completed,
+        // A plugin may say `cancelled` too; then somebody is there to hear of it.
+        Err(problem) if problem.kind == ProblemKind::Cancelled && tee.is_left(&call) => Outcome::Cancelled,
         Err(problem) => Outcome::Failed(problem),
     };
     let failure = match &outcome {
@@ -45,8 +46,12 @@ pub(crate) async fn run(
         Outcome::Cancelled => Some(cut_off()),
         Outcome::Completed => None,
     };
-    let said = tee.said.clone();
-    let recorded = ledger.record(&call, tee.into_exchange(request, outcome)).await;
+    let said = tee.sender();
+    let mut exchange = tee.into_exchange(request, outcome);
+    if let Some(instruments) = instruments {
+        exchange.annotations = instruments.after(&exchange).await;
+    }
+    let recorded = ledger.record(&call, exchange).await;
     let last = match failure.or(recorded.err()) {
         None => Said::End,
         Some(problem) => Said::Failed(problem),
@@ -60,262 +65,111 @@ fn cut_off() -> Problem {
     Problem::new(ProblemKind::Cancelled, message)
 }
 
-fn gone() -> Problem {
-    Problem::new(ProblemKind::Cancelled, "The caller went away.")
-}
-
-/// Asks the route's targets in order until one says something, then passes on what it says.
-async fn answer(generation: &Generation, call: &Call, request: &ChatRequest, tee: &mut Tee) -> Result<(), Problem> {
-    let targets = generation.targets(&request.model)?;
-    let mut last = None;
-    for (target, provider) in targets {
-        match tee.attend(call, open(provider, call, request, target)).await {
-            Ok((completion, first)) => {
-                tee.started(target, provider).await?;
-                return pass_on(call, completion, first, tee).await;
-            }
-            Err(problem) if problem.kind.may_fall_back() => {
-                tracing::warn!(plugin = provider.name(), %problem, "a provider failed before it said anything");
-                tee.asked(target, provider);
-                last = Some(problem);
-            }
-            Err(problem) => {
-                tee.asked(target, provider);
-                return Err(problem);
-            }
+/// Instruments first, then the route's targets in order until one says something; passes on what it says.
+async fn answer(
+    generation: &Generation,
+    call: &Call,
+    request: &mut ChatRequest,
+    begun: &mut Option<Instruments>,
+    tee: &mut Tee,
+) -> Result<(), Problem> {
+    tee.expect(request);
+    if generation.instruments.is_empty() {
+        return ask_route(generation, call, request, None, tee).await;
+    }
+    let instruments = begun.insert(tee.attend(call, Instruments::begin(generation, call)).await?);
+    let verdict = tee.attend(call, instruments.before(request)).await?;
+    tee.expect(request);
+    match verdict {
+        Verdict::Ask => ask_route(generation, call, request, Some(instruments), tee).await,
+        Verdict::Answered(name, chunks) => {
+            tee.started(name, None, false).await?;
+            let chunks = tee.attend(call, instruments.filter(chunks)).await?;
+            tee.push(chunks).await?;
+            let held = tee.attend(call, instruments.finish()).await?;
+            tee.push(held).await?;
+            tee.contract.check_ended()
         }
     }
-    Err(last.unwrap_or_else(|| Problem::internal("a route without targets")))
 }
 
-/// Starts an answer and waits for the first thing it says, so that a failure before it can still fall back.
-async fn open(
-    provider: &SharedProvider,
+async fn ask_route(
+    generation: &Generation,
     call: &Call,
     request: &ChatRequest,
-    target: &Target,
-) -> Result<(Box<dyn Completion>, Option<Vec<Chunk>>), Problem> {
-    if !provider.offers().iter().any(|offer| offer == "chat") {
-        return Err(Problem::new(
-            ProblemKind::Unsupported,
-            format!("The model `{}` does not chat.", request.model),
-        )
-        .with_param("model"));
+    mut instruments: Option<&mut Instruments>,
+    tee: &mut Tee,
+) -> Result<(), Problem> {
+    let mut asked = None;
+    let open = |provider, target, call| ask::open(provider, target, call, request);
+    let work = ask::targets(generation, call, &request.model, |target| asked = Some(target), open);
+    let answered = tee.attend(call, work).await;
+    if let Some(target) = asked {
+        tee.asked(target.plugin.clone(), target.model.clone(), target.degraded);
     }
-    let mut request = request.clone();
-    if let Some(model) = &target.model {
-        request.model.clone_from(model);
+    let Answered { target, pass, value } = answered?;
+    tee.started(target.plugin.clone(), target.model.clone(), target.degraded)
+        .await?;
+    let (completion, first) = value;
+    let passed = pass_on(call, completion, first, &mut instruments, tee).await;
+    match &passed {
+        Ok(()) => pass.succeeded(),
+        // What an instrument or the caller did is not the provider's.
+        Err(Stopped { problem, by_provider }) if *by_provider => pass.ended(problem),
+        Err(_) => drop(pass),
     }
-    let mut completion = provider.complete(call, request).await?;
-    let first = next_said(completion.as_mut()).await?;
-    Ok((completion, first))
+    passed.map_err(|stopped| stopped.problem)
 }
 
-/// The next batch that says something.
-async fn next_said(completion: &mut dyn Completion) -> Result<Option<Vec<Chunk>>, Problem> {
-    for _ in 0..limits::MAX_EMPTY_BATCHES {
-        match completion.next().await? {
-            Some(chunks) if chunks.is_empty() => tokio::task::yield_now().await,
-            said => return Ok(said),
+/// Why an answer stopped, and whether the provider is to blame.
+struct Stopped {
+    problem: Problem,
+    by_provider: bool,
+}
+
+impl Stopped {
+    fn by_provider(problem: Problem) -> Self {
+        Self {
+            problem,
+            by_provider: true,
         }
     }
-    Err(Problem::internal(
-        "the provider returned too many empty batches in a row",
-    ))
+}
+
+impl From<Problem> for Stopped {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            by_provider: false,
+        }
+    }
 }
 
 async fn pass_on(
     call: &Call,
     mut completion: Box<dyn Completion>,
     first: Option<Vec<Chunk>>,
+    instruments: &mut Option<&mut Instruments>,
     tee: &mut Tee,
-) -> Result<(), Problem> {
+) -> Result<(), Stopped> {
     let mut said = first;
+    let mut contract = tee.contract.clone();
     while let Some(chunks) = said {
-        tee.push(chunks).await?;
-        said = tee.attend(call, next_said(completion.as_mut())).await?;
-    }
-    tee.check_ended()
-}
-
-/// Where an answer goes: to the edge as it comes, and into the exchange.
-struct Tee {
-    said: Sender<Said>,
-    choices: u32,
-    finished: BTreeSet<u32>,
-    bytes: usize,
-    room: Room,
-    began: Instant,
-    start_us: u64,
-    first_chunk_us: Option<u64>,
-    transcript: Transcript,
-    plugin: Option<String>,
-    plugin_model: Option<String>,
-    degraded: bool,
-    /// Somebody is there, but takes nothing.
-    stalled: bool,
-}
-
-impl Tee {
-    fn new(request: &ChatRequest, said: Sender<Said>, room: Room) -> Self {
-        Self {
-            said,
-            choices: request.sampling.choices.max(1),
-            finished: BTreeSet::new(),
-            bytes: 0,
-            room,
-            began: Instant::now(),
-            start_us: now_us(),
-            first_chunk_us: None,
-            transcript: Transcript::default(),
-            plugin: None,
-            plugin_model: None,
-            degraded: false,
-            stalled: false,
-        }
-    }
-
-    /// Waits for work, but no longer than somebody is there to hear of it.
-    async fn attend<T>(&self, call: &Call, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
-        let late = || Problem::new(ProblemKind::Timeout, "The call took longer than it may.");
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = self.said.closed() => Err(gone()),
-            () = call.cancelled().cancelled() => Err(gone()),
-            () = tokio::time::sleep(call.remaining()) => Err(late()),
-        }
-    }
-
-    /// Whether nobody hears any more what is said.
-    fn is_left(&self, call: &Call) -> bool {
-        self.said.is_closed() || self.stalled || call.cancelled().is_cancelled()
-    }
-
-    fn asked(&mut self, target: &Target, provider: &SharedProvider) {
-        self.plugin = Some(provider.name().to_owned());
-        self.plugin_model.clone_from(&target.model);
-        self.degraded = target.degraded;
-    }
-
-    async fn started(&mut self, target: &Target, provider: &SharedProvider) -> Result<(), Problem> {
-        self.asked(target, provider);
-        self.send(Said::Started {
-            plugin: provider.name().to_owned(),
-            degraded: target.degraded,
-        })
-        .await
-    }
-
-    async fn push(&mut self, chunks: Vec<Chunk>) -> Result<(), Problem> {
-        for chunk in &chunks {
-            self.check(chunk)?;
-            self.transcript.push(chunk);
-        }
-        if self.first_chunk_us.is_none() {
-            self.first_chunk_us = Some(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX));
-        }
-        self.send(Said::Chunks(chunks.into())).await
-    }
-
-    /// A provider that breaks its contract is stopped here, so that no edge has to cope with it.
-    fn check(&mut self, chunk: &Chunk) -> Result<(), Problem> {
-        match &chunk.event {
-            ChatEvent::Usage(_) if self.transcript.usage.is_some() => {
-                return Err(Problem::internal("the provider counted its tokens twice"));
+        contract.check(&chunks).map_err(Stopped::by_provider)?;
+        match instruments {
+            Some(instruments) => {
+                let filtered = tee.attend(call, instruments.filter(chunks)).await?;
+                tee.push(filtered).await?;
             }
-            ChatEvent::Usage(_) => {}
-            _ if chunk.choice >= self.choices => {
-                return Err(Problem::internal(
-                    "the provider answered more choices than were asked for",
-                ));
-            }
-            event => {
-                let ended = if matches!(event, ChatEvent::Finish(_)) {
-                    !self.finished.insert(chunk.choice)
-                } else {
-                    self.finished.contains(&chunk.choice)
-                };
-                if ended {
-                    return Err(Problem::internal("the provider went on with a choice that had ended"));
-                }
-            }
+            None => tee.push(chunks).await?,
         }
-        self.bytes += size(&chunk.event);
-        if self.bytes > limits::MAX_ANSWER_BYTES {
-            return Err(Problem::new(
-                ProblemKind::TooLarge,
-                format!(
-                    "The answer grew over {} bytes and was cut off.",
-                    limits::MAX_ANSWER_BYTES
-                ),
-            ));
-        }
-        self.room.hold(self.bytes)
+        let next = tee.attend(call, ask::next_said(completion.as_mut())).await;
+        said = next.map_err(Stopped::by_provider)?;
     }
-
-    fn check_ended(&self) -> Result<(), Problem> {
-        if self.finished.len() == self.choices as usize {
-            return Ok(());
-        }
-        Err(Problem::internal(
-            "the provider's stream ended without a finish reason for each choice",
-        ))
+    contract.check_ended().map_err(Stopped::by_provider)?;
+    if let Some(instruments) = instruments {
+        let held = tee.attend(call, instruments.finish()).await?;
+        tee.push(held).await?;
     }
-
-    async fn send(&mut self, said: Said) -> Result<(), Problem> {
-        match self.said.send_timeout(said, limits::CLIENT_STALL).await {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                self.stalled = true;
-                Err(Problem::new(
-                    ProblemKind::Cancelled,
-                    "The caller took nothing for too long, or went away.",
-                ))
-            }
-        }
-    }
-
-    fn into_exchange(mut self, request: ChatRequest, outcome: Outcome) -> Exchange {
-        Exchange {
-            asked: Asked::Chat(request),
-            plugin: self.plugin,
-            plugin_model: self.plugin_model,
-            degraded: self.degraded,
-            usage: self.transcript.usage.take(),
-            transcript: self.transcript,
-            outcome,
-            start_us: self.start_us,
-            end_us: now_us(),
-            first_chunk_us: self.first_chunk_us,
-        }
-    }
-}
-
-/// Bytes that an event adds to the transcript, at least; one that adds nothing counts for some too, or a stream of those
-/// would never end.
-fn size(event: &ChatEvent) -> usize {
-    let said = match event {
-        ChatEvent::Text(text) | ChatEvent::Reasoning(text) | ChatEvent::Refusal(text) => text.len(),
-        ChatEvent::ToolCall(delta) => {
-            let once = [&delta.id, &delta.name].into_iter().flatten().map(String::len);
-            delta.arguments.len() + once.sum::<usize>()
-        }
-        ChatEvent::Other(name, json) => name.len() + json.len(),
-        ChatEvent::Logprobs(tokens) => tokens.iter().map(size_of_token).sum(),
-        ChatEvent::Usage(usage) => {
-            let pairs = usage.extra.iter();
-            pairs
-                .map(|(name, json)| limits::EVENT_BYTES + name.len() + json.len())
-                .sum()
-        }
-        ChatEvent::Finish(reason) => reason.as_str().len(),
-    };
-    limits::EVENT_BYTES + said
-}
-
-fn size_of_token(token: &TokenLogprob) -> usize {
-    let rivals = token.top.iter().map(|rival| rival.token.len() + rival.bytes.len());
-    let own = limits::TOKEN_BYTES + token.token.len() + token.bytes.len();
-    own + token.top.len() * limits::TOKEN_BYTES + rivals.sum::<usize>()
+    Ok(tee.contract.check_ended()?)
 }

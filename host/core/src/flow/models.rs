@@ -11,7 +11,7 @@ use crate::problem::Problem;
 pub(crate) async fn list(generation: &Generation, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
     let mut known: BTreeMap<(String, String), ModelInfo> = BTreeMap::new();
     for (name, provider) in &generation.providers {
-        match provider.models(call).await {
+        match provider.port.models(call).await {
             Ok(models) => {
                 known.extend(
                     models

@@ -8,8 +8,9 @@ use crate::call::Call;
 use crate::chat::{ChatRequest, Input, Message, Part, PartBody};
 use crate::embeddings::EmbedInput;
 use crate::id::SpanId;
-use crate::limits::{MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MAX_RECORD_MESSAGES};
+use crate::limits::{MAX_ANNOTATIONS, MAX_ATTRIBUTE_BYTES, MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MAX_RECORD_MESSAGES};
 use crate::storage::Mutation;
+use crate::telemetry::Score;
 use crate::trace::{Asked, Crossing, Exchange, Outcome};
 use crate::transcript::ChoiceTranscript;
 use crate::value::{Fields, Value};
@@ -39,6 +40,7 @@ impl Record {
         for (choice, said) in &exchange.transcript.choices {
             messages.said(*choice, said);
         }
+        rest.extend(scores(call, &exchange));
         let texts = |fields: &Fields| {
             fields
                 .iter()
@@ -210,7 +212,57 @@ fn root_attributes(exchange: &Exchange) -> Map<String, JsonValue> {
     if let Outcome::Failed(problem) = &exchange.outcome {
         put("error.type", json!(problem.kind.as_str()));
     }
+    let tags = exchange.annotations.iter().flat_map(|(_, added)| &added.tags);
+    let tags: Vec<&str> = tags.take(MAX_ANNOTATIONS).map(String::as_str).collect();
+    if !tags.is_empty() {
+        put("encaje.tags", json!(tags));
+    }
+    // An instrument adds, and never says what the server itself knows better.
+    let added = exchange.annotations.iter().flat_map(|(_, added)| &added.attributes);
+    for (name, value) in added.take(MAX_ANNOTATIONS) {
+        attributes
+            .entry(name.clone())
+            .or_insert_with(|| attribute(value));
+    }
     attributes
+}
+
+fn attribute(value: &Value) -> JsonValue {
+    match value {
+        Value::Null | Value::Blob(_) => JsonValue::Null,
+        Value::Boolean(flag) => json!(flag),
+        Value::Integer(number) => json!(number),
+        Value::Real(number) => json!(number),
+        Value::Text(text) => json!(cut(text.clone(), MAX_ATTRIBUTE_BYTES)),
+        Value::Json(text) => serde_json::from_str(text)
+            .ok()
+            .filter(|_| text.len() <= MAX_ATTRIBUTE_BYTES)
+            .unwrap_or(JsonValue::Null),
+    }
+}
+
+/// What instruments gave the answer, each name of each instrument once.
+fn scores(call: &Call, exchange: &Exchange) -> Vec<Mutation> {
+    let given = exchange.annotations.iter();
+    let given = given.flat_map(|(source, added)| added.scores.iter().map(move |score| (source, score)));
+    let row = |(source, score): (&String, &Score)| {
+        let text = |text: &Option<String>| text.clone().map(|text| cut(text, MAX_ATTRIBUTE_BYTES));
+        upsert(
+            "scores",
+            vec![
+                field("tenant", call.caller().tenant.as_str()),
+                field("trace_id", call.trace().to_string()),
+                field("span_id", call.span().to_string()),
+                field("source", source.as_str()),
+                field("name", cut(score.name.clone(), MAX_ATTRIBUTE_BYTES)),
+                field("at_us", exchange.end_us),
+                field("value", score.value.filter(|value| value.is_finite()).map(Value::Real)),
+                field("label", text(&score.label)),
+                field("explanation", text(&score.explanation)),
+            ],
+        )
+    };
+    given.take(MAX_ANNOTATIONS).map(row).collect()
 }
 
 fn crossing_span(call: &Call, crossing: &Crossing) -> Fields {
@@ -242,6 +294,12 @@ fn crossing_attributes(crossing: &Crossing) -> Map<String, JsonValue> {
         json!(micros(crossing.instance_age)),
     );
     attributes.insert("encaje.calls".to_owned(), json!(crossing.calls));
+    if crossing.egress_bytes > 0 {
+        attributes.insert("encaje.egress_bytes".to_owned(), json!(crossing.egress_bytes));
+    }
+    if crossing.attempt > 1 {
+        attributes.insert("encaje.attempt".to_owned(), json!(crossing.attempt));
+    }
     attributes
 }
 

@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use encaje_core::call::CallParts;
 use encaje_core::chat::{ChatEvent, ChatRequest, Chunk, FinishReason, Usage};
 use encaje_core::embeddings::{EmbedInput, EmbedRequest, EmbedResponse, Purpose, Ranked, RerankRequest};
-use encaje_core::generation::{Access, Current, Generation};
+use encaje_core::generation::{Access, Current, Generation, Instrumented, Provided};
 use encaje_core::ledger::{Ledger, WhenDown};
 use encaje_core::ports::{Completion, ModelInfo, Provider, SharedProvider, Spool, Storage};
 use encaje_core::route::{Route, Routes, Target};
 use encaje_core::server::{Answer, Said, Server};
 use encaje_core::storage::{Aggregation, Durability, Mutation, Page, Query, Table};
+use encaje_core::supervise::Supervisor;
 use encaje_core::value::{Fields, Value};
 use encaje_core::{Call, Caller, Problem, ProblemKind};
 use tokio::sync::Semaphore;
@@ -32,6 +33,13 @@ pub struct Scripted {
     name: String,
     offers: Vec<String>,
     script: Vec<Step>,
+    pub supervisor: Arc<Supervisor>,
+    /// So many times it fails before it begins.
+    pub fails_first: Option<(usize, ProblemKind)>,
+    /// Asks the model `m` itself before it answers.
+    pub asks: bool,
+    /// The number of each try.
+    pub attempts: Arc<Mutex<Vec<u32>>>,
     pub asked: Arc<Mutex<Vec<String>>>,
     /// Answers that were dropped.
     pub dropped: Arc<AtomicUsize>,
@@ -43,6 +51,10 @@ impl Scripted {
             name: name.to_owned(),
             offers: vec!["chat".to_owned(), "embed".to_owned()],
             script,
+            supervisor: Supervisor::permissive(),
+            fails_first: None,
+            asks: false,
+            attempts: Arc::default(),
             asked: Arc::default(),
             dropped: Arc::default(),
         }
@@ -88,7 +100,20 @@ impl Provider for Scripted {
         Ok(Vec::new())
     }
 
-    async fn complete(&self, _: &Call, request: ChatRequest) -> Result<Box<dyn Completion>, Problem> {
+    async fn complete(&self, call: &Call, request: ChatRequest) -> Result<Box<dyn Completion>, Problem> {
+        let tries = {
+            let mut attempts = self.attempts.lock().unwrap();
+            attempts.push(call.attempt());
+            attempts.len()
+        };
+        if let Some((times, kind)) = &self.fails_first
+            && tries <= *times
+        {
+            return Err(Problem::new(kind.clone(), "not yet"));
+        }
+        if self.asks {
+            call.models().unwrap().complete(call, request.clone()).await?;
+        }
         self.asked.lock().unwrap().push(request.model);
         Ok(Box::new(Playing {
             steps: self.script.clone().into(),
@@ -272,6 +297,15 @@ impl World {
     }
 
     pub fn with(providers: Vec<Scripted>, when_down: WhenDown, room: usize) -> Self {
+        Self::whole(providers, Vec::new(), when_down, room)
+    }
+
+    pub fn whole(
+        providers: Vec<Scripted>,
+        instruments: Vec<Instrumented>,
+        when_down: WhenDown,
+        room: usize,
+    ) -> Self {
         let (rows, batches) = (Rows::new(), Mutex::default());
         let spool = Arc::new(Waiting { room, batches });
         let target = |(place, provider): (usize, &Scripted)| Target {
@@ -283,10 +317,17 @@ impl World {
             pattern: "m".to_owned(),
             to: providers.iter().enumerate().map(target).collect(),
         };
-        let shared = |provider: Scripted| (provider.name.clone(), Arc::new(provider) as SharedProvider);
+        let shared = |provider: Scripted| {
+            let provided = Provided {
+                supervisor: provider.supervisor.clone(),
+                port: Arc::new(provider) as SharedProvider,
+            };
+            (provided.port.name().to_owned(), provided)
+        };
         let current = Arc::new(Current::new(Generation {
             number: 1,
             providers: providers.into_iter().map(shared).collect(),
+            instruments,
             storage: Arc::clone(&rows) as _,
             routes: Routes::new(vec![route]),
             access: Access::Anonymous,

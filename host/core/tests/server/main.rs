@@ -10,4 +10,6 @@
 
 mod fakes;
 mod flow;
+mod instruments;
 mod ledger;
+mod supervision;

@@ -1,0 +1,121 @@
+//! Tries again, breakers, and plugins that ask models in the middle of a call.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use encaje_core::ProblemKind;
+use encaje_core::supervise::{BreakerSettings, BreakerState, RetrySettings, Supervisor};
+
+use crate::fakes::{Scripted, Step, World, finish, heard, started, text};
+
+const QUICK: RetrySettings = RetrySettings {
+    attempts: 3,
+    first: Duration::from_millis(5),
+    most: Duration::from_millis(20),
+};
+
+const BREAKER: BreakerSettings = BreakerSettings {
+    failures: 3,
+    window: Duration::from_secs(60),
+    pause: Duration::from_millis(200),
+    probes: 1,
+};
+
+fn good(name: &str) -> Scripted {
+    Scripted::new(name, vec![text("hello"), finish()])
+}
+
+/// Fails so often, then answers.
+fn sulking(name: &str, times: usize, kind: ProblemKind, supervisor: Arc<Supervisor>) -> Scripted {
+    let mut provider = good(name);
+    provider.fails_first = Some((times, kind));
+    provider.supervisor = supervisor;
+    provider
+}
+
+#[tokio::test]
+async fn a_provider_that_may_do_better_is_asked_again() {
+    let supervisor = Supervisor::new(BreakerSettings::off(), QUICK);
+    let provider = sulking("one", 2, ProblemKind::Unavailable, supervisor);
+    let attempts = Arc::clone(&provider.attempts);
+    let world = World::new(vec![provider, good("two")]);
+    let (said, problem) = heard(world.ask("hi")).await;
+    assert_eq!((started(&said), problem), (("one", false), None));
+    assert_eq!(*attempts.lock().unwrap(), [1, 2, 3], "each knows which try it is");
+}
+
+#[tokio::test]
+async fn tries_end_and_the_next_target_is_asked() {
+    let supervisor = Supervisor::new(BreakerSettings::off(), QUICK);
+    let provider = sulking("one", 9, ProblemKind::Overloaded, supervisor);
+    let attempts = Arc::clone(&provider.attempts);
+    let world = World::new(vec![provider, good("two")]);
+    let (said, _) = heard(world.ask("hi")).await;
+    assert_eq!(started(&said), ("two", true));
+    assert_eq!(attempts.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_crash_is_not_repeated() {
+    let supervisor = Supervisor::new(BreakerSettings::off(), QUICK);
+    let provider = sulking("one", 9, ProblemKind::Internal, supervisor);
+    let attempts = Arc::clone(&provider.attempts);
+    let world = World::new(vec![provider]);
+    assert_eq!(heard(world.ask("hi")).await.1.unwrap().kind, ProblemKind::Internal);
+    assert_eq!(attempts.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_again_and_again_rests_and_comes_back() {
+    let supervisor = Supervisor::new(BREAKER, RetrySettings::once());
+    let provider = sulking("one", 3, ProblemKind::Internal, Arc::clone(&supervisor));
+    let attempts = Arc::clone(&provider.attempts);
+    let world = World::new(vec![provider]);
+    for _ in 0..3 {
+        assert_eq!(heard(world.ask("hi")).await.1.unwrap().kind, ProblemKind::Internal);
+    }
+    assert_eq!(supervisor.breaker.state(), BreakerState::Open);
+    let resting = heard(world.ask("hi")).await.1.unwrap();
+    assert_eq!(resting.code.as_deref(), Some("breaker_open"));
+    assert!(resting.retry_after.is_some());
+    assert_eq!(attempts.lock().unwrap().len(), 3, "it is left alone");
+    tokio::time::sleep(Duration::from_millis(220)).await;
+    assert_eq!(heard(world.ask("hi")).await.1, None);
+    assert_eq!(supervisor.breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_in_the_middle_counts_and_a_caller_who_leaves_does_not() {
+    let mut broken = Scripted::new("one", vec![text("he"), Step::Fail(ProblemKind::Unavailable)]);
+    let supervisor = Supervisor::new(BREAKER, RetrySettings::once());
+    broken.supervisor = Arc::clone(&supervisor);
+    let world = World::new(vec![broken]);
+    for _ in 0..3 {
+        assert!(heard(world.ask("hi")).await.1.is_some());
+    }
+    assert_eq!(supervisor.breaker.state(), BreakerState::Open);
+
+    let mut slow = Scripted::new("one", vec![text("he"), Step::Wait(Duration::from_secs(5)), finish()]);
+    let supervisor = Supervisor::new(BREAKER, RetrySettings::once());
+    slow.supervisor = Arc::clone(&supervisor);
+    let dropped = Arc::clone(&slow.dropped);
+    let world = World::new(vec![slow]);
+    for _ in 0..5 {
+        let mut answer = world.ask("hi");
+        answer.next().await;
+    }
+    crate::fakes::until("all were dropped", || dropped.load(Ordering::SeqCst) == 5).await;
+    assert_eq!(supervisor.breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test]
+async fn a_plugin_may_ask_a_model_of_its_call_but_not_without_end() {
+    let mut asks = good("one");
+    asks.asks = true;
+    let attempts = Arc::clone(&asks.attempts);
+    let world = World::new(vec![asks]);
+    let problem = heard(world.ask("hi")).await.1.unwrap();
+    assert_eq!(problem.code.as_deref(), Some("nested_too_deep"));
+    assert_eq!(attempts.lock().unwrap().len(), 5, "the outer one and four within");
+}
