@@ -42,6 +42,7 @@ impl Port {
             config,
             capabilities: Capabilities::default(),
             limits: PluginLimits::default(),
+            uses: 1,
         };
         Self(
             ProviderPlugin::start(Plugin::load(&runtime, spec).unwrap())

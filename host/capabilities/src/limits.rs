@@ -147,7 +147,7 @@ pub const SPOOL_COMPACT: u64 = 16 << 20;
 /// Bytes of one download: the largest model that a single machine can hold.
 pub const DOWNLOAD_BYTES: u64 = 256 << 30;
 
-/// Redirects that one download follows: a hub, its content network, and some more.
+/// Redirects that one download or request follows: a hub, its content network, and some more.
 pub const REDIRECTS: usize = 8;
 
 /// Until a connection stands.
@@ -164,3 +164,63 @@ pub const DOWNLOAD_TRIES: u32 = 5;
 
 /// The first pause between two tries; each further one is twice as long.
 pub const DOWNLOAD_PAUSE: Duration = Duration::from_millis(500);
+
+/// Bytes of an address that a plugin asks for: what common servers take.
+pub const URL_BYTES: usize = 8 << 10;
+
+/// Bytes of a request's body: a conversation with some large images in it.
+pub const REQUEST_BYTES: usize = 32 << 20;
+
+/// Headers of a request that a plugin sends; an upstream asks for some ten.
+pub const REQUEST_HEADERS: usize = 64;
+
+/// Bytes of a request's headers, names and values: what common servers take.
+pub const REQUEST_HEADER_BYTES: usize = 32 << 10;
+
+/// Headers of an answer: several times what an upstream behind a content network sends.
+pub const RESPONSE_HEADERS: usize = 128;
+
+/// Bytes of an answer's headers, names and values, since a guest takes them all at once.
+pub const RESPONSE_HEADER_BYTES: usize = 64 << 10;
+
+/// Bytes of an answer's body. It is streamed, so this only ends what never ends by itself: 2048 vectors of 3072 numbers as
+/// text are some 75 MB.
+pub const RESPONSE_BYTES: u64 = 256 << 20;
+
+/// Bytes of one line of an answer, which is held here until its end comes: a message, as everywhere cut at 1 MiB.
+pub const LINE_BYTES: usize = 1 << 20;
+
+/// Bytes that one `read` hands over, so that a guest that asks for 4 GiB costs no more than one that asks for this.
+pub const READ_BYTES: usize = 1 << 20;
+
+/// Requests of one plugin at a time, the answers being read included: one for each of its instances.
+pub const CONCURRENT_REQUESTS: usize = 1_024;
+
+/// Idle connections that one plugin keeps to one host: each is a file handle and some 20 KB.
+pub const IDLE_CONNECTIONS: usize = 32;
+
+/// An idle connection is closed after this, before common upstreams and balancers close it: a request that meets a closing
+/// connection fails.
+pub const IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// Names that one plugin looks up at a time: the system's resolver blocks a thread for each.
+pub const LOOKUPS: usize = 8;
+
+/// Addresses of one name that are tried.
+pub const ADDRESSES: usize = 16;
+
+/// Until the head of an answer is there: a long answer that is not streamed comes all at once after minutes.
+pub const FIRST_BYTE_TIME: Duration = Duration::from_secs(300);
+
+/// Until the last byte of an answer, where the visit has not ended before.
+pub const EXCHANGE_TIME: Duration = Duration::from_secs(900);
+
+/// Bytes of one secret: a signed token with many claims.
+pub const SECRET_BYTES: usize = 16 << 10;
+
+/// From so many bytes on, a secret is removed from answers that repeat it. What is shorter is a placeholder such as `none`
+/// for an upstream that wants no key; removing that would damage ordinary text.
+pub const SCRUBBED_SECRET_BYTES: usize = 8;
+
+/// Between two looks at a lock that another process holds.
+pub const LOCK_PAUSE: Duration = Duration::from_millis(100);

@@ -10,16 +10,16 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use encaje_capabilities::kv::Kv;
 use encaje_capabilities::sql::{Databases, SqliteSource};
-use encaje_core::generation::Generation;
-use encaje_core::ports::{Inference, SharedProvider, SharedStorage};
-use encaje_core::trace::PluginKind;
+use encaje_core::generation::{Generation, Instrumented, PluginEntry, Provided};
+use encaje_core::ports::{SharedProvider, SharedStorage, Storage as _};
+use encaje_core::supervise::Supervisor;
 use encaje_core::{Call, schema};
 use encaje_inference::{Format, LocalModels, ModelLimits, ModelSpec};
 use encaje_registry::{
-    Digest, Instance, Lock, MetricKind, ModelFormat, Plugin, PluginSource, Registry, Resolved, render,
+    Digest, Instance, Lock, ModelFormat, OnError, Plugin, PluginSource, Registry, Resolved, Secrets, render,
 };
+use encaje_runtime::Runtime;
 use encaje_runtime::engine::Allocation;
-use encaje_runtime::{Capabilities, MetricSpec, PluginLimits, PluginSpec, ProviderPlugin, Runtime, StoragePlugin};
 use encaje_supply::Progress;
 use encaje_supply::models::Check;
 use tokio::task::spawn_blocking;
@@ -27,6 +27,7 @@ use tokio::task::spawn_blocking;
 use crate::artifacts::{self, Compile, Component};
 use crate::config::Config;
 use crate::limits;
+use crate::plugins::{self, Port};
 
 /// A loaded plugin, and everything that it depends on, so that an unchanged one is kept across generations.
 #[derive(Clone)]
@@ -34,12 +35,22 @@ struct Loaded {
     depends_on: String,
     wasm: Arc<[u8]>,
     port: Port,
+    supervisor: Arc<Supervisor>,
+    version: String,
+    digest: String,
+    warm: bool,
 }
 
-#[derive(Clone)]
-enum Port {
-    Provider(SharedProvider),
-    Storage(SharedStorage),
+impl Loaded {
+    fn entry(&self) -> PluginEntry {
+        PluginEntry {
+            observed: self.port.observed(),
+            supervisor: Arc::clone(&self.supervisor),
+            version: self.version.clone(),
+            digest: self.digest.clone(),
+            warm: self.warm,
+        }
+    }
 }
 
 /// What lives as long as the server and makes its generations.
@@ -68,10 +79,11 @@ pub struct Composed {
 }
 
 /// What a registry's plugins are given, beside what runs already.
-struct Surroundings<'a> {
-    config: &'a Config,
-    databases: Databases,
-    models: Arc<LocalModels>,
+pub(crate) struct Surroundings<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) databases: Databases,
+    pub(crate) models: Arc<LocalModels>,
+    pub(crate) secrets: Secrets,
     /// What `models` is made of; where it changes, a plugin that uses them is another.
     declared: Vec<ModelSpec>,
 }
@@ -130,6 +142,7 @@ impl Composer {
             config,
             databases: self.open_databases(config).await?,
             models: Arc::new(self.models.with(declared.clone())),
+            secrets: plugins::secrets(config)?,
             declared,
         };
         let mut loaded = BTreeMap::new();
@@ -269,19 +282,17 @@ impl Composer {
         for warning in &resolved.warnings {
             tracing::warn!("{warning}");
         }
-        if resolved.instance == Instance::Warm {
-            bail!(
-                "the plugin `{}` asks for warm instances, which this version does not keep: use per-call",
-                plugin.name
-            );
-        }
+        let secrets = around.secrets_of(&resolved);
         let depends_on = format!(
-            "{}\n{}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            "{}\n{}\n{:?}\n{:?}\n{:?}\n{:?} {:?} {:?}\n{:?}\n{:?}\n{secrets}",
             source_line(config, plugin),
             component.digest,
             resolved.grants,
             resolved.config,
+            resolved.instance,
             plugin.limits,
+            plugin.retry,
+            plugin.breaker,
             config.registry.databases,
             (!resolved.grants.inference.is_empty()).then_some(&around.declared),
         );
@@ -292,74 +303,21 @@ impl Composer {
         {
             return Ok(same.clone());
         }
+        if resolved.grants.kv && self.kv.is_none() {
+            self.kv = Some(Kv::open(&config.settings.data.value).await?);
+        }
         let wasm: Arc<[u8]> = component.wasm.into();
-        let capabilities = self.capabilities(around, &resolved).await?;
-        let port = self.start(plugin, &resolved, Arc::clone(&wasm), capabilities).await?;
-        Ok(Loaded { depends_on, wasm, port })
-    }
-
-    async fn capabilities(&mut self, around: &Surroundings<'_>, resolved: &Resolved) -> Result<Capabilities> {
-        let grants = &resolved.grants;
-        let mut sql = BTreeMap::new();
-        for name in &grants.sql {
-            let database = around
-                .databases
-                .get(name)
-                .with_context(|| format!("there is no database `{name}`"))?;
-            sql.insert(name.clone(), database.clone());
-        }
-        if grants.kv && self.kv.is_none() {
-            self.kv = Some(Kv::open(&around.config.settings.data.value).await?);
-        }
-        let inference: Arc<dyn Inference> = Arc::clone(&around.models) as Arc<dyn Inference>;
-        let metrics = grants.metrics.iter().map(|metric| {
-            let spec = MetricSpec {
-                histogram: metric.kind == MetricKind::Histogram,
-                labels: metric.labels.clone(),
-            };
-            (metric.name.clone(), spec)
-        });
-        Ok(Capabilities {
-            sql,
-            kv: self.kv.clone().filter(|_| grants.kv),
-            inference: (!grants.inference.is_empty()).then(|| (inference, grants.inference.clone())),
-            metrics: metrics.collect(),
+        let capabilities = plugins::capabilities(plugin, &resolved, around, self.kv.as_ref())?;
+        let port = plugins::start(&self.runtime, plugin, &resolved, Arc::clone(&wasm), capabilities).await?;
+        Ok(Loaded {
+            depends_on,
+            wasm,
+            port,
+            supervisor: plugins::supervisor(plugin),
+            version: component.manifest.version.to_string(),
+            digest: component.digest.to_string(),
+            warm: resolved.instance == Instance::Warm,
         })
-    }
-
-    async fn start(
-        &self,
-        plugin: &Plugin,
-        resolved: &Resolved,
-        wasm: Arc<[u8]>,
-        capabilities: Capabilities,
-    ) -> Result<Port> {
-        let spec = PluginSpec {
-            name: plugin.name.clone(),
-            kind: plugin.kind,
-            wasm: wasm.to_vec(),
-            config: resolved.config.to_string(),
-            capabilities,
-            limits: limits(plugin)?,
-        };
-        let runtime = self.runtime.clone();
-        let started = std::time::Instant::now();
-        let failed = || format!("the plugin `{}` cannot be started", plugin.name);
-        let kind = plugin.kind;
-        let loaded = spawn_blocking(move || encaje_runtime::Plugin::load(&runtime, spec))
-            .await?
-            .with_context(failed)?;
-        let port = match kind {
-            PluginKind::Provider => Port::Provider(Arc::new(ProviderPlugin::start(loaded).await.with_context(failed)?)),
-            PluginKind::Storage => Port::Storage(Arc::new(StoragePlugin::start(loaded).await.with_context(failed)?)),
-            other => bail!(
-                "the plugin `{}` is of kind `{}`, which this version does not run",
-                plugin.name,
-                other.as_str()
-            ),
-        };
-        tracing::info!(plugin = %plugin.name, ms = started.elapsed().as_millis(), "plugin ready");
-        Ok(port)
     }
 
     async fn generation(
@@ -368,15 +326,27 @@ impl Composer {
         loaded: &BTreeMap<String, Loaded>,
     ) -> Result<(Generation, Vec<String>)> {
         let mut providers = BTreeMap::new();
+        let (mut instruments, mut entries) = (Vec::new(), Vec::new());
         let mut storage = None;
-        let wanted = registry.storage().map(|plugin| plugin.name.as_str());
-        for (name, one) in loaded {
+        // In the order of the text, which is the order in which instruments run.
+        for plugin in &registry.plugins {
+            let Some(one) = loaded.get(&plugin.name) else { continue };
+            let supervisor = Arc::clone(&one.supervisor);
+            entries.push(one.entry());
             match &one.port {
                 Port::Provider(provider) => {
-                    providers.insert(name.clone(), Arc::clone(provider));
+                    let port: SharedProvider = Arc::clone(provider) as _;
+                    providers.insert(plugin.name.clone(), Provided { port, supervisor });
                 }
-                Port::Storage(store) if Some(name.as_str()) == wanted => storage = Some(Arc::clone(store)),
-                Port::Storage(_) => {}
+                Port::Storage(store) if plugin.name == registry.server.storage => {
+                    storage = Some(Arc::clone(store) as SharedStorage);
+                }
+                Port::Instrumentor(instrumentor) => instruments.push(Instrumented {
+                    port: Arc::clone(instrumentor) as _,
+                    supervisor,
+                    required: plugin.on_error == OnError::Fail,
+                }),
+                Port::Storage(_) | Port::Evaluator(_) | Port::Retriever(_) | Port::Source(_) => {}
             }
         }
         let storage = storage.context("the registry declares no storage plugin: add one, and `[server] storage`")?;
@@ -386,11 +356,22 @@ impl Composer {
         let generation = Generation {
             number: self.number + 1,
             providers,
+            instruments,
             storage,
+            plugins: entries,
             routes: registry.core_routes(),
             access: registry.access(),
         };
         Ok((generation, migrated))
+    }
+}
+
+impl Surroundings<'_> {
+    /// Which of a plugin's secrets have which values, as one digest: a key that was changed makes another plugin.
+    fn secrets_of(&self, resolved: &Resolved) -> Digest {
+        let names = resolved.grants.secrets.keys();
+        let values = names.map(|name| format!("{name}={}\n", self.secrets.get(name).unwrap_or_default()));
+        Digest::of(values.collect::<String>().as_bytes())
     }
 }
 
@@ -410,6 +391,7 @@ pub async fn storage_alone(config: &Config, progress: Arc<dyn Progress>) -> Resu
         config,
         databases: composer.open_databases(config).await?,
         models: Arc::clone(&composer.models),
+        secrets: plugins::secrets(config)?,
         declared: Vec::new(),
     };
     let loaded = composer.load(&around, plugin, component).await?;
@@ -421,24 +403,12 @@ pub async fn storage_alone(config: &Config, progress: Arc<dyn Progress>) -> Resu
                 .await?;
             Ok(storage)
         }
-        Port::Provider(_) => bail!("the plugin `{}` is no storage", plugin.name),
+        _ => bail!("the plugin `{}` is no storage", plugin.name),
     }
 }
 
 fn source_line(config: &Config, plugin: &Plugin) -> String {
     format!("{} {:?} {:?}", config.folder.display(), plugin.kind, plugin.source)
-}
-
-fn limits(plugin: &Plugin) -> Result<PluginLimits> {
-    let declared = &plugin.limits;
-    Ok(PluginLimits {
-        memory: usize::try_from(declared.memory)?,
-        cpu: declared.cpu,
-        wall: declared.wall,
-        instances: usize::try_from(declared.instances)?,
-        boundary: usize::try_from(declared.hostcall)?,
-        ..PluginLimits::default()
-    })
 }
 
 /// Brings `registry.lock` up to date with what was found.

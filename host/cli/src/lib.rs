@@ -26,6 +26,7 @@ mod command;
 pub mod compose;
 pub mod config;
 pub mod limits;
+mod plugins;
 pub mod reload;
 pub mod serve;
 mod status;

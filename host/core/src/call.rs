@@ -207,7 +207,10 @@ impl Call {
         if self.depth >= limits::MAX_DEPTH {
             return Err(Problem::new(
                 ProblemKind::Overloaded,
-                format!("Plugins ask models that ask plugins, more than {} deep.", limits::MAX_DEPTH),
+                format!(
+                    "Plugins ask models that ask plugins, more than {} deep.",
+                    limits::MAX_DEPTH
+                ),
             )
             .with_code("nested_too_deep"));
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::health::Observed;
 use crate::ports::{Instrumentor, SharedProvider, SharedStorage};
 use crate::problem::{Problem, ProblemKind};
 use crate::route::{Routes, Target};
@@ -53,6 +54,21 @@ pub struct Instrumented {
     pub required: bool,
 }
 
+/// A loaded plugin of any kind, for those who look on.
+#[derive(Clone)]
+pub struct PluginEntry {
+    /// Its visits and its own metrics.
+    pub observed: Arc<dyn Observed>,
+    /// Its breaker.
+    pub supervisor: Arc<Supervisor>,
+    /// Of its manifest.
+    pub version: String,
+    /// SHA-256 of its component, in hexadecimal digits.
+    pub digest: String,
+    /// Whether its instances serve more than one visit.
+    pub warm: bool,
+}
+
 /// Plugins, routes and keys that serve together.
 pub struct Generation {
     /// Counts up from 1.
@@ -63,6 +79,8 @@ pub struct Generation {
     pub instruments: Vec<Instrumented>,
     /// Where the ledger writes.
     pub storage: SharedStorage,
+    /// Every plugin, in the order of the registry.
+    pub plugins: Vec<PluginEntry>,
     /// Which provider answers which model.
     pub routes: Routes,
     /// Who may call.

@@ -23,6 +23,7 @@ pub mod embeddings;
 pub mod evaluation;
 pub mod flow;
 pub mod generation;
+pub mod health;
 pub mod id;
 pub mod ledger;
 pub mod limits;

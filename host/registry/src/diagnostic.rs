@@ -273,6 +273,14 @@ impl Report {
         self.push(Diagnostic { excerpt: None, ..shown });
     }
 
+    /// As [`Report::error_unseen`], for a warning.
+    pub(crate) fn warn_unseen(&self, at: Span, message: impl Into<String>, fix: impl Into<String>) {
+        let shown = self
+            .source
+            .diagnostic(Severity::Warning, at, message.into(), Some(fix.into()));
+        self.push(Diagnostic { excerpt: None, ..shown });
+    }
+
     /// An error at a key, whatever its value: the value is not shown, since a key in the wrong place may hold a secret.
     pub(crate) fn error_at_key(&self, at: Span, message: impl Into<String>, fix: impl Into<String>) {
         let mut shown = self

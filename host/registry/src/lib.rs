@@ -50,8 +50,8 @@ pub use manifest::{
 };
 pub use plan::{Action, Change, Detail, Plan, Subject};
 pub use registry::{
-    Allow, CostMode, Database, HostPort, Limits, Model, ModelFile, ModelFormat, ModelSource, OnError, Plugin,
-    PluginSource, Registry, Route, Scope, SecretBinding, Server, WhenStorageFails,
+    Allow, Breaker, CostMode, Database, HostPort, HttpRule, Limits, Model, ModelFile, ModelFormat, ModelSource,
+    OnError, Plugin, PluginSource, Registry, Retry, Route, Scope, SecretBinding, Server, WhenStorageFails,
 };
 pub use secrets::{SecretError, Secrets};
 pub use settings::{Environment, Flags, Listed, Origin, Setting, SettingError, Settings};

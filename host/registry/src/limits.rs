@@ -32,6 +32,9 @@ pub const MAX_NAME: usize = 64;
 /// Characters of a model's name or a route's pattern: the longest published names have some 90.
 pub const MAX_MODEL_NAME: usize = 128;
 
+/// Characters of an HTTP method: the longest registered one has 17.
+pub const MAX_METHOD: usize = 32;
+
 /// Characters of a path, an address or a sentence.
 pub const MAX_TEXT: usize = 1_024;
 
@@ -94,6 +97,12 @@ pub const DEFAULT_INSTANCES: u32 = 256;
 /// See [`DEFAULT_INSTANCES`].
 pub const MAX_INSTANCES: u32 = 4_096;
 
+/// Calls that wait for an instance; more are told to come back. The default is as many as a server takes at a time, see
+/// [`DEFAULT_IN_FLIGHT`]: whatever waits was let in. Each holds its request in memory.
+pub const DEFAULT_WAITING: u32 = 1_024;
+/// See [`DEFAULT_WAITING`].
+pub const MAX_WAITING: u32 = 65_536;
+
 /// Visits after which a `warm` instance is replaced, so that a guest's leak stays small.
 pub const DEFAULT_USES: u32 = 10_000;
 /// See [`DEFAULT_USES`].
@@ -103,6 +112,42 @@ pub const MAX_USES: u32 = 100_000_000;
 pub const DEFAULT_HOSTCALL: u64 = 32 << 20;
 /// See [`DEFAULT_HOSTCALL`].
 pub const MAX_HOSTCALL: u64 = 512 << 20;
+
+/// Tries of one call all told. One more try mends a lost connection; many of them triple the load of an upstream that is
+/// already down.
+pub const DEFAULT_ATTEMPTS: u32 = 2;
+/// See [`DEFAULT_ATTEMPTS`].
+pub const MAX_ATTEMPTS: u32 = 10;
+
+/// The pause before a second try: longer than a hiccup of a network, shorter than what a person notices.
+pub const DEFAULT_FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// The longest pause: beyond it another target of the route answers sooner.
+pub const DEFAULT_MOST_PAUSE: Duration = Duration::from_secs(5);
+/// Both of them: what upstreams that count by the minute ask for, and some room.
+pub const MAX_RETRY_PAUSE: Duration = Duration::from_secs(300);
+/// Any pause or window of `retry` and `breaker`: timers have no finer step.
+pub const MIN_PAUSE: Duration = Duration::from_millis(1);
+
+/// Failures within [`DEFAULT_WINDOW`] that open a breaker: more than bad luck, fewer than a pile of callers that wait for
+/// a time-out. The maximum bounds what is remembered, one moment a failure.
+pub const DEFAULT_FAILURES: u32 = 5;
+/// See [`DEFAULT_FAILURES`].
+pub const MAX_FAILURES: u32 = 1_000;
+
+/// How long a failure counts.
+pub const DEFAULT_WINDOW: Duration = Duration::from_secs(30);
+/// See [`DEFAULT_WINDOW`]. A failure of the hour before says nothing about now.
+pub const MAX_WINDOW: Duration = Duration::from_secs(3_600);
+
+/// How long a breaker stays open: upstreams that restart are back in some seconds.
+pub const DEFAULT_BREAK: Duration = Duration::from_secs(10);
+/// See [`DEFAULT_BREAK`]. A plugin that should rest longer is better removed.
+pub const MAX_BREAK: Duration = Duration::from_secs(3_600);
+
+/// Calls at a time that try a half-open breaker: one is enough to learn, and the others are answered at once.
+pub const DEFAULT_PROBES: u32 = 1;
+/// See [`DEFAULT_PROBES`].
+pub const MAX_PROBES: u32 = 64;
 
 /// Requests that wait for one local model: at a second each, what a person would wait.
 pub const DEFAULT_QUEUE: u32 = 64;

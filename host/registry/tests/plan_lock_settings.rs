@@ -78,6 +78,38 @@ fn a_plan_says_what_changes() {
 }
 
 #[test]
+fn every_part_of_a_plugin_shows_in_a_plan() {
+    let plan = |lines: &str| {
+        let after = BEFORE.replace("limits = { memory = \"64MiB\" }", lines);
+        assert_ne!(after, BEFORE, "{lines}");
+        Plan::between(&parse(BEFORE), &parse(&after)).to_string()
+    };
+    let secret = "K = { host = \"a.example.com\", header = \"x-key\", value = \"{}\", reveal = true }";
+    let shown = [
+        plan("limits = { queue = 0, uses = 7 }"),
+        plan("retry = { attempts = 3, first = \"100ms\", most = \"1s\" }"),
+        plan("breaker = { failures = 0, window = \"1m\", pause = \"1s\", probes = 2 }"),
+        plan(
+            "allow = { http = [\"a.example.com:443\", { host = \"b.example.com:443\", path = \"/v1\", methods = [\"POST\", \"GET\"], private = true }] }",
+        ),
+        plan(&format!(
+            "allow = {{ http = [\"a.example.com:443\"], secrets = {{ {secret} }} }}"
+        )),
+        plan("allow = { models = [\"m\"] }"),
+        plan("instance = \"warm\""),
+    ];
+    insta::assert_snapshot!(shown.concat());
+    for same in [
+        "retry = { attempts = 2, first = \"200ms\", most = \"5s\" }",
+        "breaker = { failures = 5, window = \"30s\", pause = \"10s\", probes = 1 }",
+        "limits = { queue = 1024 }",
+        "retry = {}\nbreaker = {}\nallow = { http = [] }",
+    ] {
+        assert_eq!(plan(same), "Nothing changes.\n", "{same}");
+    }
+}
+
+#[test]
 fn one_line_that_moves_a_route_is_one_change() {
     let other = format!("{BEFORE}\n[plugins.stub]\nkind = \"provider\"\nsource = {{ path = \"stub\" }}\n");
     let moved = other.replace("to = [{ plugin = \"local\" }]", "to = [{ plugin = \"stub\" }]");

@@ -91,6 +91,7 @@ header = "authorization"
 value = "Bearer sk-very-secret"
 "#;
     databases_outside_the_data_folder: "[databases.a]\nsqlite = \"/var/a.db\"\n[databases.b]\nsqlite = \"a/../../b.db\"\n[databases.c]\nsqlite = \"\"";
+    databases_over_the_servers_own_files: "[databases.a]\nsqlite = \"kv.db\"\n[databases.b]\nsqlite = \"spool.new\"\n[databases.c]\nsqlite = \"main.db-wal\"";
     two_databases_in_one_file: "[databases.a]\nsqlite = \"a.db\"\n[databases.b]\nsqlite = \"a.db\"";
     a_hub_without_an_address: "[models.m]\nformat = \"gguf\"\nsha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\nsource = [{ hf = \"a/b\", file = \"m.gguf\" }]";
     a_hub_that_is_none: "[sources]\nhub = \"hub.example.com\"";
@@ -115,6 +116,16 @@ source = [
     an_artifact_without_a_digest: "[plugins.x]\nkind = \"provider\"\nsource = { oci = \"reg/x:1\" }\n[plugins.y]\nkind = \"provider\"\nsource = { oci = \"reg/x:1\", digest = \"latest\" }";
     grants_that_name_nothing: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nallow = { inference = [\"smal\"], sql = [\"main\"], models = [\"large\"], network = true, http = [\"https://a.b/c\"] }\n[models.small]";
     a_place_for_an_instrument_alone: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\non_error = \"skip\"";
+    rules_that_are_none: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nallow.http = [\n  { host = \"https://a.b\" },\n  { methods = [\"GET\"] },\n  { host = \"a.b:1\", method = \"GET\" },\n  { host = \"a.b:1\", colour = \"red\" },\n  { host = \"a.b:1\", private = \"yes\" },\n  5,\n  { host = \"a.b:1\", path = 5 },\n]";
+    methods_that_are_none: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nallow.http = [\n  { host = \"a.b:1\", methods = [\"get\", \"GE T\", \"POST\", \"POST\", 5] },\n  { host = \"a.b:1\", methods = [] },\n  { host = \"a.b:1\", methods = \"GET\" },\n]";
+    paths_that_could_be_read_as_others: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nallow.http = [\n  { host = \"a.b:1\", path = \"v1\" },\n  { host = \"a.b:1\", path = \"https://a.b/v1\" },\n  { host = \"a.b:1\", path = \"/v1/../admin\" },\n  { host = \"a.b:1\", path = \"/v1/%2E%2e/admin\" },\n  { host = \"a.b:1\", path = \"/v1%2fadmin\" },\n  { host = \"a.b:1\", path = \"/v1?a=b\" },\n  { host = \"a.b:1\", path = \"/v1/*\" },\n  { host = \"a.b:1\", path = \"/v 1\" },\n  { host = \"a.b:1\", path = \"\" },\n]";
+    the_same_rule_twice: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nallow.http = [\"a.b:1\", { host = \"A.b:1\" }, { host = \"a.b:1\", methods = [\"GET\", \"POST\"] }, { host = \"a.b:1\", methods = [\"POST\", \"GET\"] }, { host = \"a.b:1\", methods = [\"GET\"] }]";
+    retries_that_are_none: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nretries = 3\ncircuit_breaker = true\ncooldown = \"1s\"\nqueue = 5\nretry = { attempts = 0, first = \"0ms\", most = \"1h\", max_retries = 2, jitter = true, atempts = 1 }";
+    retries_as_a_number: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nretry = 3\nbreaker = false";
+    a_first_pause_longer_than_the_longest: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nretry = { first = \"10s\" }\n[plugins.y]\nkind = \"provider\"\nsource = { path = \"y\" }\nretry = { first = \"1s\", most = \"500ms\" }\n[plugins.z]\nkind = \"provider\"\nsource = { path = \"z\" }\nretry = { most = \"100ms\" }";
+    a_breaker_that_is_none: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nbreaker = { failures = 1001, window = \"0s\", pause = \"2h\", probes = 0, threshold = 5, reset_timeout = \"1s\", enabled = false }";
+    retries_are_for_providers_alone: "[plugins.x]\nkind = \"evaluator\"\nsource = { path = \"x\" }\nretry = { attempts = 3 }\nbreaker = { failures = 3 }\n[plugins.y]\nkind = \"storage\"\nsource = { path = \"y\" }\nretry = { attempts = 3 }\nbreaker = { failures = 0 }\n[server]\nstorage = \"store\"";
+    a_queue_that_is_none: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nlimits = { queue = -1, max_queue = 5 }\n[plugins.y]\nkind = \"provider\"\nsource = { path = \"y\" }\nlimits = { queue = 65537 }";
     numbers_in_the_config_that_json_lacks: "[plugins.x]\nkind = \"provider\"\nsource = { path = \"x\" }\nconfig = { a = nan, b = 99999999999999999999 }";
     routes_to_nowhere: "[routes.a]\nto = [{ plugin = \"locl\" }, { plugin = \"store\" }, { model = \"x\" }]\n[routes.b]\nto = \"local\"\n[routes.c]\nto = [{ plugin = \"local\" }, { plugin = \"local\" }]";
     names_that_are_none: "[databases.\"a b\"]\nsqlite = \"a.db\"\n[plugins.\"../x\"]\nkind = \"provider\"\n[routes.\"*a\"]\nto = []\n[routes.\"a**\"]\nto = []";
@@ -183,6 +194,24 @@ fn warnings_do_not_refuse() {
 }
 
 #[test]
+fn a_secret_that_no_request_can_carry_is_a_warning() {
+    let text = format!(
+        r#"{RIGHT}
+[plugins.x]
+kind = "evaluator"
+source = {{ path = "x" }}
+[plugins.x.allow]
+http = ["127.0.0.1:11434", "api.example.com:443"]
+[plugins.x.allow.secrets]
+SENT = {{ host = "api.example.com", header = "authorization", value = "Bearer {{}}" }}
+LOST = {{ host = "api.exampel.com", header = "authorization", value = "Bearer {{}}" }}
+SHOWN = {{ host = "db.example.com", header = "authorization", value = "Bearer {{}}", reveal = true }}
+"#
+    );
+    insta::assert_snapshot!(render(&Registry::parse(&text, "registry.toml").unwrap().warnings));
+}
+
+#[test]
 fn what_this_version_cannot_do() {
     let text = format!(
         r#"{RIGHT}cost_mode = "byo_key"
@@ -190,7 +219,7 @@ fn what_this_version_cannot_do() {
 [plugins.judge]
 kind = "evaluator"
 source = {{ oci = "reg.example.com/acme/judge:1.2", digest = "sha256:{}" }}
-allow = {{ http = ["api.example.com:443"], models = true }}
+allow = {{ http = ["api.example.com:443"], models = true, vectors = true }}
 "#,
         "ab".repeat(32)
     );
@@ -239,6 +268,7 @@ fn no_secret_is_shown() {
         "[plugins.x.allow.secrets.K]\nvalue = \"sk-very-secret\"",
         "[plugins.x.allow.secrets.K]\nsecret = \"sk-very-secret\"",
         "[plugins.x.allow]\nsecrets = \"sk-very-secret\"",
+        "[plugins.x.allow.secrets.K]\nhost = \"sk-very-secret:\"\nheader = \"a\"\nvalue = \"{}\"",
     ] {
         let shown = case(text);
         assert!(!shown.contains("sk-very"), "{text}\n{shown}");

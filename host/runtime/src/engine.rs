@@ -7,6 +7,7 @@ use encaje_core::{Problem, ProblemKind};
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::lane::Lanes;
 use crate::limits;
 use crate::state::{MemoryBudget, State};
 use crate::{cache, component, host};
@@ -21,6 +22,7 @@ struct Inner {
     cache: cache::Cache,
     pooled: bool,
     memory: Arc<MemoryBudget>,
+    lanes: Arc<Lanes>,
 }
 
 /// How instances get their memory.
@@ -48,6 +50,7 @@ impl Runtime {
             cache,
             pooled,
             memory: MemoryBudget::new(limits::ALL_MEMORIES),
+            lanes: Lanes::new(),
         });
         start_ticker(&inner)?;
         Ok(Self(inner))
@@ -63,6 +66,10 @@ impl Runtime {
 
     pub(crate) fn memory(&self) -> Arc<MemoryBudget> {
         Arc::clone(&self.0.memory)
+    }
+
+    pub(crate) fn lanes(&self) -> &Arc<Lanes> {
+        &self.0.lanes
     }
 
     /// Whether instances come from the pool.

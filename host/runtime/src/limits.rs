@@ -115,8 +115,15 @@ pub const OFFERS: usize = 64;
 /// Chunks that one `next` may return: more than a fast model says in a second.
 pub const CHUNKS_PER_NEXT: usize = 4_096;
 
+/// CPU time of a visit after which it counts as heavy and takes turns with other heavy ones: twenty times what a common
+/// visit takes.
+pub const HEAVY: Duration = Duration::from_millis(2);
+
 /// Series of one plugin's own metrics together: enough for some labels of some values, little enough to hold in memory.
 pub const SERIES: usize = 1_000;
 
 /// Bytes of a label's value: a model's name, a status.
 pub const LABEL_BYTES: usize = 128;
+
+/// Idle instances that a warm plugin keeps: as many as run at once on a small machine, some megabytes each.
+pub const IDLE_INSTANCES: usize = 16;

@@ -6,8 +6,11 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+
+use crate::lane::Lane;
+use crate::limits;
 
 /// The account of one visit.
 #[derive(Debug)]
@@ -18,15 +21,17 @@ pub(crate) struct Meter {
     used_ns: AtomicU64,
     /// When the running poll began, from `origin`; 0 between polls.
     since_ns: AtomicU64,
+    lane: Arc<Lane>,
 }
 
 impl Meter {
-    pub(crate) fn new(cap: Duration) -> Arc<Self> {
+    pub(crate) fn new(cap: Duration, lane: Arc<Lane>) -> Arc<Self> {
         Arc::new(Self {
             origin: Instant::now(),
             cap_ns: u64::try_from(cap.as_nanos()).unwrap_or(u64::MAX),
             used_ns: AtomicU64::new(0),
             since_ns: AtomicU64::new(0),
+            lane,
         })
     }
 
@@ -67,10 +72,23 @@ impl Meter {
         self.origin.elapsed()
     }
 
-    /// Runs a guest's future and counts the time of its polls.
+    /// Runs a guest's future and counts the time of its polls. Once it has used much, it takes turns with the others that
+    /// have.
     pub(crate) async fn metered<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
-        std::future::poll_fn(|context| self.poll(future.as_mut(), context)).await
+        let mut waiting = None;
+        std::future::poll_fn(|context| {
+            let _turn = if self.used() < limits::HEAVY {
+                None
+            } else {
+                let wait = waiting.get_or_insert_with(|| self.lane.turn());
+                let turn = ready!(Pin::new(wait).poll(context));
+                waiting = None;
+                Some(turn)
+            };
+            self.poll(future.as_mut(), context)
+        })
+        .await
     }
 
     fn poll<F: Future>(&self, future: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -87,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_is_not_counted_and_working_is() {
-        let meter = Meter::new(Duration::from_secs(1));
+        let meter = Meter::new(Duration::from_secs(1), crate::lane::Lanes::new().lane());
         meter.metered(tokio::time::sleep(Duration::from_millis(50))).await;
         assert!(meter.used() < Duration::from_millis(25), "{:?}", meter.used());
         let spin = async {

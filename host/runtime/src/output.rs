@@ -36,6 +36,11 @@ impl LogBudget {
         taken.is_ok_and(|left| left > 1)
     }
 
+    /// For the next visit of the same instance.
+    pub(crate) fn refill(&self) {
+        self.left.store(limits::LOG_LINES, Ordering::Relaxed);
+    }
+
     pub(crate) fn plugin(&self) -> &str {
         &self.plugin
     }

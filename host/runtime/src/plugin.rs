@@ -1,9 +1,11 @@
-//! One loaded plugin: compiled, linked once, and bounded; it makes a fresh instance for each visit.
+//! One loaded plugin: compiled, linked once, and bounded; it makes instances for visits, and keeps warm ones.
 
-use std::sync::Arc;
+use std::any::Any;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use encaje_core::health::{Health, HealthSnapshot, Observed, Sample};
 use encaje_core::trace::PluginKind;
 use encaje_core::{Call, Problem, ProblemKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -12,6 +14,7 @@ use wasmtime::component::InstancePre;
 use crate::engine::Runtime;
 use crate::grants::Capabilities;
 use crate::host::metrics::Metrics;
+use crate::lane::Lane;
 use crate::limits::{self, PluginLimits};
 use crate::state::{MemoryBudget, MemoryCap, Shared, State};
 use crate::visit::{Bindings, Visit};
@@ -31,6 +34,8 @@ pub struct PluginSpec {
     pub capabilities: Capabilities,
     /// What it may use.
     pub limits: PluginLimits,
+    /// Visits that one instance serves, one after another; 1 is a fresh instance for each.
+    pub uses: u32,
 }
 
 /// A loaded plugin of any kind; the adapters make a port of it.
@@ -44,6 +49,36 @@ pub struct Plugin {
     memory: Arc<MemoryBudget>,
     instances: Arc<Semaphore>,
     waiting: AtomicUsize,
+    shelf: Arc<Shelf>,
+    health: Arc<Health>,
+    lane: Arc<Lane>,
+}
+
+/// Where a warm plugin's instances are between two visits. Of a plugin of one kind all have the same type.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    /// Visits that an instance serves at most; 1 keeps none.
+    pub(crate) uses: u32,
+    idle: Mutex<Vec<Box<dyn Any + Send>>>,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn Any + Send>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The instance that was used last, whose memory is likeliest in the processor's caches.
+    pub(crate) fn take<I: 'static>(&self) -> Option<Box<I>> {
+        let taken = self.lock().pop()?;
+        taken.downcast().ok()
+    }
+
+    pub(crate) fn keep(&self, instance: Box<dyn Any + Send>) {
+        let mut idle = self.lock();
+        if idle.len() < limits::IDLE_INSTANCES {
+            idle.push(instance);
+        }
+    }
 }
 
 impl Plugin {
@@ -76,6 +111,12 @@ impl Plugin {
             memory: MemoryBudget::new(limits::PLUGIN_MEMORIES),
             instances: Arc::new(Semaphore::new(own.instances)),
             waiting: AtomicUsize::new(0),
+            shelf: Arc::new(Shelf {
+                uses: spec.uses.max(1),
+                idle: Mutex::default(),
+            }),
+            health: Arc::default(),
+            lane: runtime.lanes().lane(),
             limits: own,
         })
     }
@@ -85,9 +126,16 @@ impl Plugin {
         &self.shared.name
     }
 
-    /// What its guests have counted so far: name, labels and value of each series.
-    pub fn metrics(&self) -> Vec<crate::host::metrics::Sample> {
-        self.shared.metrics.snapshot()
+    pub(crate) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
+    pub(crate) fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    pub(crate) fn lane(&self) -> Arc<Lane> {
+        Arc::clone(&self.lane)
     }
 
     pub(crate) fn pre(&self) -> &InstancePre<State> {
@@ -103,7 +151,11 @@ impl Plugin {
         wall: Duration,
     ) -> Result<Visit<B>, Problem> {
         let wall = wall.min(call.remaining());
-        let permit = self.place(wall).await?;
+        // A plugin that waits for a place holds its own: 64 parents would lock each other out.
+        let permit = match call.depth() {
+            0 => self.place(wall).await?,
+            _ => self.place_now().ok_or_else(|| self.busy())?,
+        };
         Visit::begin(self, call, bindings, function, wall, permit).await
     }
 
@@ -126,21 +178,53 @@ impl Plugin {
     }
 
     async fn place(&self, wall: Duration) -> Result<OwnedSemaphorePermit, Problem> {
-        if let Ok(permit) = Arc::clone(&self.instances).try_acquire_owned() {
+        if let Some(permit) = self.place_now() {
             return Ok(permit);
         }
-        let overloaded = || {
-            Problem::new(
-                ProblemKind::Overloaded,
-                format!("The plugin `{}` is busy.", self.name()),
-            )
-            .with_retry_after(Duration::from_secs(1))
-        };
-        let _waiting = Waiting::enter(&self.waiting, self.limits.queue).ok_or_else(overloaded)?;
+        let _waiting = Waiting::enter(&self.waiting, self.limits.queue).ok_or_else(|| self.busy())?;
         match tokio::time::timeout(wall, Arc::clone(&self.instances).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(overloaded()),
+            _ => Err(self.busy()),
         }
+    }
+
+    fn place_now(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.instances).try_acquire_owned().ok()
+    }
+
+    fn busy(&self) -> Problem {
+        Problem::new(
+            ProblemKind::Overloaded,
+            format!("The plugin `{}` is busy.", self.name()),
+        )
+        .with_code("plugin_busy")
+        .with_retry_after(Duration::from_secs(1))
+    }
+}
+
+impl Observed for Plugin {
+    fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    fn kind(&self) -> PluginKind {
+        self.kind
+    }
+
+    fn health(&self) -> HealthSnapshot {
+        self.health.snapshot()
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        self.shared.metrics.snapshot()
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use encaje_capabilities::egress::Traffic;
 use encaje_core::Call;
 use encaje_core::id::SpanId;
 use encaje_core::trace::PluginKind;
@@ -34,6 +35,8 @@ pub(crate) struct State {
     pub(crate) log: Arc<LogBudget>,
     pub(crate) memory: MemoryCap,
     pub(crate) table: ResourceTable,
+    /// What the visit sent to other hosts and got from them.
+    pub(crate) traffic: Arc<Traffic>,
     wasi: Option<WasiCtx>,
 }
 
@@ -56,8 +59,24 @@ impl State {
             meter,
             memory,
             table,
+            traffic: Arc::default(),
             wasi: None,
         }
+    }
+
+    /// What is left of the visit.
+    pub(crate) fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(tokio::time::Instant::now())
+    }
+
+    /// Serves another visit: nothing of the one before is left but the guest's own memory.
+    pub(crate) fn again(&mut self, call: Call, deadline: tokio::time::Instant, meter: Arc<Meter>) {
+        self.log.refill();
+        self.call = call;
+        self.span = SpanId::new();
+        self.deadline = deadline;
+        self.meter = meter;
+        self.traffic = Arc::default();
     }
 }
 

@@ -1,11 +1,15 @@
 //! One instance while it is used: every call into it is metered, has the visit's deadline, and ends in a typed problem.
 //!
-//! An instance serves one visit and is then thrown away, so that nothing leaks from one tenant to the next, and a trap or
-//! a dropped call poisons nothing but itself. Dropping a visit ends it; its crossing is noted in the call either way.
+//! By default an instance serves one visit and is then thrown away, so that nothing leaks from one tenant to the next. A
+//! warm plugin's instance serves many, one after another, as long as each comes to its end: a trap, a time-out or a dropped
+//! call poisons it. Dropping a visit ends it; its crossing is noted in the call either way.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use encaje_capabilities::egress::Traffic;
+use encaje_core::health::Health;
 use encaje_core::time::now_us;
 use encaje_core::trace::{Crossing, PluginKind};
 use encaje_core::{Call, Problem, ProblemKind};
@@ -16,11 +20,11 @@ use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
 use crate::limits;
 use crate::meter::Meter;
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, Shelf};
 use crate::state::State;
 
 /// The generated bindings of one kind.
-pub(crate) trait Bindings: Sized + Send {
+pub(crate) trait Bindings: Sized + Send + Sync + 'static {
     /// Their linked form.
     type Pre: Send + Sync;
 
@@ -28,10 +32,20 @@ pub(crate) trait Bindings: Sized + Send {
     fn instantiate(pre: &Self::Pre, store: &mut Store<State>) -> impl Future<Output = wasmtime::Result<Self>> + Send;
 }
 
-/// One visit to one instance.
-pub(crate) struct Visit<B> {
+/// An instance between two visits: its memory is as the last one left it.
+pub(crate) struct Instance<B> {
     store: Store<State>,
     bindings: Arc<B>,
+    born: Instant,
+    uses: u32,
+}
+
+/// One visit to one instance.
+pub(crate) struct Visit<B: Bindings> {
+    /// Gone when it was given back.
+    instance: Option<Instance<B>>,
+    plugin: Arc<Shelf>,
+    wall: Duration,
     record: Record,
     _permit: OwnedSemaphorePermit,
 }
@@ -51,55 +65,69 @@ impl<B: Bindings> Visit<B> {
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, Problem> {
         let deadline = Instant::now() + wall;
-        let meter = Meter::new(plugin.limits.cpu);
+        let meter = Meter::new(plugin.limits.cpu, plugin.lane());
         let mut record = Record::begin(plugin, call, function, Arc::clone(&meter));
-        let state = State::new(
-            Arc::clone(plugin.shared()),
-            call.clone(),
-            deadline,
-            Arc::clone(&meter),
-            plugin.memory_cap(),
-        );
-        let mut store = Store::new(plugin.runtime().engine(), state);
-        store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(plugin.limits.boundary);
-        store.set_max_component_handles(limits::HANDLES);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(on_epoch);
-        let made = timeout_at(deadline, meter.metered(B::instantiate(pre, &mut store))).await;
-        record.peak_memory = store.data().memory.peak();
-        let bindings = match made {
-            Ok(Ok(bindings)) => bindings,
-            Ok(Err(error)) => return Err(record.failed(trapped(&store, &error))),
-            Err(_) => return Err(record.failed(timed_out(&record.plugin))),
+        let instance = match plugin.shelf().take::<Instance<B>>() {
+            Some(warm) => {
+                let mut warm = *warm;
+                warm.store.data_mut().again(call.clone(), deadline, meter);
+                warm.store.set_hostcall_fuel(plugin.limits.boundary);
+                record.instance_age = warm.born.elapsed();
+                warm
+            }
+            None => fresh(plugin, call, pre, deadline, &mut record).await?,
         };
+        record.traffic = Arc::clone(&instance.store.data().traffic);
         Ok(Self {
-            store,
-            bindings: Arc::new(bindings),
+            instance: Some(instance),
+            plugin: Arc::clone(plugin.shelf()),
+            wall: plugin.limits.wall,
             record,
             _permit: permit,
         })
     }
 
-    /// One call across the boundary.
+    /// One call across the boundary. After one that failed there is no other: the instance is gone.
     pub(crate) async fn call<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut Store<State>, &B) -> wasmtime::Result<T>,
     ) -> Result<T, Problem> {
         self.record.calls += 1;
-        let deadline = self.store.data().deadline;
+        let Some(mut instance) = self.instance.take() else {
+            let message = format!("the plugin `{}` was called after it failed", self.record.plugin);
+            return Err(self.record.failed(Problem::internal(message)));
+        };
+        let deadline = instance.store.data().deadline;
         // A guest that never waits would be asked before the clock.
         if Instant::now() >= deadline {
             return Err(self.record.failed(timed_out(&self.record.plugin)));
         }
-        let meter = Arc::clone(&self.store.data().meter);
-        let bindings = Arc::clone(&self.bindings);
-        let done = timeout_at(deadline, meter.metered(work(&mut self.store, &bindings))).await;
-        self.record.peak_memory = self.store.data().memory.peak();
+        let meter = Arc::clone(&instance.store.data().meter);
+        let bindings = Arc::clone(&instance.bindings);
+        // Whoever drops this future drops the instance with it: a call that was cut off leaves it unusable.
+        let done = timeout_at(deadline, meter.metered(work(&mut instance.store, &bindings))).await;
+        self.record.peak_memory = instance.store.data().memory.peak();
         match done {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.record.failed(trapped(&self.store, &error))),
+            Ok(Ok(value)) => {
+                self.instance = Some(instance);
+                Ok(value)
+            }
+            Ok(Err(error)) => Err(self.record.failed(trapped(&instance.store, &error))),
             Err(_) => Err(self.record.failed(timed_out(&self.record.plugin))),
+        }
+    }
+
+    /// Counts the wall clock anew, for a visit that waits for others between its calls.
+    pub(crate) fn rest(&mut self, call: &Call) {
+        if let Some(instance) = &mut self.instance {
+            instance.store.data_mut().deadline = Instant::now() + self.wall.min(call.remaining());
+        }
+    }
+
+    /// As [`Self::rest`], for what comes after the call's own end.
+    pub(crate) fn rest_for(&mut self, wall: Duration) {
+        if let Some(instance) = &mut self.instance {
+            instance.store.data_mut().deadline = Instant::now() + wall;
         }
     }
 
@@ -108,11 +136,59 @@ impl<B: Bindings> Visit<B> {
         self.record.failed(problem)
     }
 
-    /// Drops a guest's resource in the guest. It is thrown away with the instance in any case.
+    /// Drops a guest's resource in the guest, where it is not thrown away with its instance.
     pub(crate) async fn drop_resource(&mut self, resource: ResourceAny) -> Result<(), Problem> {
         self.call(async |store, _| resource.resource_drop_async(store).await)
             .await
     }
+
+    /// The visit has come to its end and the guest holds nothing of it: a warm plugin's instance is kept for the next one.
+    pub(crate) fn done(&mut self) {
+        let Some(mut instance) = self.instance.take() else {
+            return;
+        };
+        instance.uses += 1;
+        let spoilt = instance.store.data().memory.refused || instance.store.data().memory.crowded;
+        if !spoilt && instance.uses < self.plugin.uses {
+            self.plugin.keep(Box::new(instance));
+        }
+    }
+}
+
+async fn fresh<B: Bindings>(
+    plugin: &Plugin,
+    call: &Call,
+    pre: &B::Pre,
+    deadline: Instant,
+    record: &mut Record,
+) -> Result<Instance<B>, Problem> {
+    let meter = Arc::clone(&record.meter);
+    let state = State::new(
+        Arc::clone(plugin.shared()),
+        call.clone(),
+        deadline,
+        Arc::clone(&meter),
+        plugin.memory_cap(),
+    );
+    let mut store = Store::new(plugin.runtime().engine(), state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(plugin.limits.boundary);
+    store.set_max_component_handles(limits::HANDLES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(on_epoch);
+    let made = timeout_at(deadline, meter.metered(B::instantiate(pre, &mut store))).await;
+    record.peak_memory = store.data().memory.peak();
+    let bindings = match made {
+        Ok(Ok(bindings)) => bindings,
+        Ok(Err(error)) => return Err(record.failed(trapped(&store, &error))),
+        Err(_) => return Err(record.failed(timed_out(&record.plugin))),
+    };
+    Ok(Instance {
+        store,
+        bindings: Arc::new(bindings),
+        born: Instant::now(),
+        uses: 0,
+    })
 }
 
 /// Every millisecond of a guest's run: a look at its account, and a chance for others.
@@ -178,12 +254,16 @@ struct Record {
     start_us: u64,
     meter: Arc<Meter>,
     peak_memory: u64,
+    instance_age: Duration,
+    traffic: Arc<Traffic>,
+    health: Arc<Health>,
     calls: u32,
     failure: Option<ProblemKind>,
 }
 
 impl Record {
     fn begin(plugin: &Plugin, call: &Call, function: &'static str, meter: Arc<Meter>) -> Self {
+        plugin.health().began();
         Self {
             call: call.clone(),
             plugin: plugin.name().to_owned(),
@@ -192,6 +272,9 @@ impl Record {
             start_us: now_us(),
             meter,
             peak_memory: 0,
+            instance_age: Duration::ZERO,
+            traffic: Arc::default(),
+            health: Arc::clone(plugin.health()),
             calls: 0,
             failure: None,
         }
@@ -206,7 +289,8 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let wall = u64::try_from(self.meter.age().as_micros()).unwrap_or(u64::MAX);
-        self.call.crossed(Crossing {
+        let bytes = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let crossing = Crossing {
             plugin: std::mem::take(&mut self.plugin),
             kind: self.kind,
             function: self.function,
@@ -214,9 +298,13 @@ impl Drop for Record {
             end_us: self.start_us.saturating_add(wall),
             cpu: self.meter.used(),
             peak_memory: self.peak_memory,
-            instance_age: Duration::ZERO,
+            instance_age: self.instance_age,
             calls: self.calls,
+            egress_bytes: bytes(&self.traffic.sent).saturating_add(bytes(&self.traffic.received)),
+            attempt: self.call.attempt(),
             failure: self.failure.take(),
-        });
+        };
+        self.health.ended(&crossing);
+        self.call.crossed(crossing);
     }
 }

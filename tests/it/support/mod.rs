@@ -65,6 +65,7 @@ pub fn spec(name: &str, kind: PluginKind, folder: &str, config: &str) -> PluginS
         config: config.to_owned(),
         capabilities: Capabilities::default(),
         limits: PluginLimits::default(),
+        uses: 1,
     }
 }
 

@@ -5,13 +5,11 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use encaje_core::Problem;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-/// Between two looks at a lock that another process holds.
-const LOCK_PAUSE: Duration = Duration::from_millis(100);
+use crate::limits;
 
 pub(super) struct Part {
     file: tokio::fs::File,
@@ -50,7 +48,7 @@ impl Part {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    tokio::time::sleep(LOCK_PAUSE).await;
+                    tokio::time::sleep(limits::LOCK_PAUSE).await;
                     continue;
                 }
                 Err(TryLockError::Error(error)) => return Err(disk(&path, &error)),

@@ -151,8 +151,9 @@ pub(crate) fn offered(provider: &Provided, what: &str, model: &str) -> Result<()
     if provider.port.offers().iter().any(|offer| offer == what) {
         return Ok(());
     }
-    Err(
-        Problem::new(ProblemKind::Unsupported, format!("The model `{model}` does not {what}."))
-            .with_param("model"),
+    Err(Problem::new(
+        ProblemKind::Unsupported,
+        format!("The model `{model}` does not {what}."),
     )
+    .with_param("model"))
 }

@@ -45,7 +45,9 @@ impl Contract {
                 }
             }
             _ if chunk.choice >= self.choices => {
-                return Err(Problem::internal("the plugin answered more choices than were asked for"));
+                return Err(Problem::internal(
+                    "the plugin answered more choices than were asked for",
+                ));
             }
             event => {
                 let ended = if matches!(event, ChatEvent::Finish(_)) {

@@ -79,7 +79,9 @@ impl Instruments {
             let Some(one) = self.0.get_mut(index).filter(|one| one.has("before")) else {
                 continue;
             };
-            let Some(instrument) = &mut one.instrument else { continue };
+            let Some(instrument) = &mut one.instrument else {
+                continue;
+            };
             let decided = instrument.before(request).await;
             match one.outcome(decided)? {
                 None | Some(Decision::Pass) => {}
@@ -100,7 +102,9 @@ impl Instruments {
 
     async fn open_filters(&mut self, request: &ChatRequest) -> Result<(), Problem> {
         for one in self.0.iter_mut().filter(|one| one.has("filter")) {
-            let Some(instrument) = &mut one.instrument else { continue };
+            let Some(instrument) = &mut one.instrument else {
+                continue;
+            };
             let opened = instrument.open_filter(request).await;
             one.filtering = one.outcome(opened)?.is_some();
         }
@@ -122,7 +126,9 @@ impl Instruments {
             if !chunks.is_empty() {
                 chunks = push(one, chunks).await?;
             }
-            let Some(instrument) = &mut one.instrument else { continue };
+            let Some(instrument) = &mut one.instrument else {
+                continue;
+            };
             let held = instrument.finish().await;
             one.required |= one.flow.0 != one.flow.1;
             chunks.extend(one.outcome(held)?.unwrap_or_default());

@@ -64,7 +64,11 @@ impl Tee {
     }
 
     /// Waits for work, but no longer than somebody is there to hear of it.
-    pub(crate) async fn attend<T>(&self, call: &Call, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    pub(crate) async fn attend<T>(
+        &self,
+        call: &Call,
+        work: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
         let late = || Problem::new(ProblemKind::Timeout, "The call took longer than it may.");
         tokio::select! {
             biased;
@@ -88,7 +92,12 @@ impl Tee {
     }
 
     /// Somebody answers.
-    pub(crate) async fn started(&mut self, plugin: String, model: Option<String>, degraded: bool) -> Result<(), Problem> {
+    pub(crate) async fn started(
+        &mut self,
+        plugin: String,
+        model: Option<String>,
+        degraded: bool,
+    ) -> Result<(), Problem> {
         self.asked(plugin.clone(), model, degraded);
         self.send(Said::Started { plugin, degraded }).await
     }

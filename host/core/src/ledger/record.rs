@@ -220,9 +220,7 @@ fn root_attributes(exchange: &Exchange) -> Map<String, JsonValue> {
     // An instrument adds, and never says what the server itself knows better.
     let added = exchange.annotations.iter().flat_map(|(_, added)| &added.attributes);
     for (name, value) in added.take(MAX_ANNOTATIONS) {
-        attributes
-            .entry(name.clone())
-            .or_insert_with(|| attribute(value));
+        attributes.entry(name.clone()).or_insert_with(|| attribute(value));
     }
     attributes
 }

@@ -300,12 +300,7 @@ impl World {
         Self::whole(providers, Vec::new(), when_down, room)
     }
 
-    pub fn whole(
-        providers: Vec<Scripted>,
-        instruments: Vec<Instrumented>,
-        when_down: WhenDown,
-        room: usize,
-    ) -> Self {
+    pub fn whole(providers: Vec<Scripted>, instruments: Vec<Instrumented>, when_down: WhenDown, room: usize) -> Self {
         let (rows, batches) = (Rows::new(), Mutex::default());
         let spool = Arc::new(Waiting { room, batches });
         let target = |(place, provider): (usize, &Scripted)| Target {
@@ -328,6 +323,7 @@ impl World {
             number: 1,
             providers: providers.into_iter().map(shared).collect(),
             instruments,
+            plugins: Vec::new(),
             storage: Arc::clone(&rows) as _,
             routes: Routes::new(vec![route]),
             access: Access::Anonymous,

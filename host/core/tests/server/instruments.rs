@@ -165,7 +165,10 @@ async fn a_rejected_request_reaches_no_provider() {
     let world = guard.world(true, vec![provider]);
     assert_eq!(heard(world.ask("hi")).await.1, Some(refused));
     assert!(asked.lock().unwrap().is_empty());
-    assert!(seen.lock().unwrap().contains(&"failed".to_owned()), "it hears of the end");
+    assert!(
+        seen.lock().unwrap().contains(&"failed".to_owned()),
+        "it hears of the end"
+    );
     assert_eq!(world.rows.calls()[0]["status"], Value::from("error"));
 }
 
@@ -225,7 +228,10 @@ async fn one_that_fails_with_a_part_of_the_answer_ends_the_call_in_any_case() {
     };
     let world = guard.world(false, vec![good()]);
     let (_, problem) = heard(world.ask("hi")).await;
-    assert!(problem.is_some(), "the last words would be missing, and nobody would know");
+    assert!(
+        problem.is_some(),
+        "the last words would be missing, and nobody would know"
+    );
 }
 
 #[tokio::test]

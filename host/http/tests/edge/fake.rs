@@ -12,13 +12,14 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use encaje_core::Call;
 use encaje_core::chat::{ChatEvent, ChatRequest, Chunk, FinishReason, Usage};
 use encaje_core::embeddings::{EmbedRequest, EmbedResponse, Ranked, RerankRequest};
-use encaje_core::generation::{Access, Current, Generation};
+use encaje_core::generation::{Access, Current, Generation, Provided};
 use encaje_core::ledger::{Ledger, WhenDown};
 use encaje_core::ports::{Completion, ModelInfo, Provider, Spool};
 use encaje_core::problem::{Problem, ProblemKind};
 use encaje_core::route::{Route, Routes, Target};
 use encaje_core::server::Server;
 use encaje_core::storage::Mutation;
+use encaje_core::supervise::Supervisor;
 use encaje_http::{EdgeConfig, router};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
@@ -286,11 +287,16 @@ impl Setting {
             .collect();
         routes.push(route("second", target("fake", true)));
         routes.push(route("lost", target("missing", false)));
-        let mut providers: BTreeMap<String, encaje_core::ports::SharedProvider> = BTreeMap::new();
-        providers.insert("fake".to_owned(), fake.clone());
+        let provided = Provided {
+            port: fake.clone(),
+            supervisor: Supervisor::permissive(),
+        };
+        let providers = BTreeMap::from([("fake".to_owned(), provided)]);
         let current = Arc::new(Current::new(Generation {
             number: 1,
             providers,
+            instruments: Vec::new(),
+            plugins: Vec::new(),
             storage: store.clone(),
             routes: Routes::new(routes),
             access: self.access,

@@ -2,6 +2,7 @@
 //! component's custom section. What the operator makes of it is in [`grants`].
 
 mod config;
+mod deciding;
 mod grants;
 mod requires;
 

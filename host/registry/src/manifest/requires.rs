@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use crate::diagnostic::Span;
+use crate::diagnostic::{Span, quoted};
 use crate::limits;
 use crate::names::Name;
 use crate::reader::{Node, Shape, Table};
+use crate::registry::HostPort;
 
 const REQUIRES: Shape = Shape {
     known: &[
@@ -24,6 +25,11 @@ const REQUIRES: Shape = Shape {
         ("config", "nothing: every plugin sees its own `config`"),
         ("call", "nothing: every plugin knows its call"),
         ("network", "`http`"),
+        ("hosts", "`http = [\"HOST:443\"]`"),
+        (
+            "reveal",
+            "nothing: the operator says it, with `reveal = true` at the secret",
+        ),
         ("database", "`sql`"),
         ("env", "`secrets`; a plugin sees no environment"),
     ],
@@ -65,7 +71,7 @@ pub struct Requires {
     pub kv: bool,
     /// To write the metrics that it declares.
     pub metrics: bool,
-    /// Hosts, as `host:port`.
+    /// Hosts, as [`HostPort`] shows them.
     pub http: Need,
     /// Secrets.
     pub secrets: Need,
@@ -87,7 +93,7 @@ impl Requires {
             sql: need("sql", Name::Plain),
             kv: flag("kv"),
             metrics: flag("metrics"),
-            http: need("http", Name::Model),
+            http: table.get("http").map(|node| hosts(&node)).unwrap_or_default(),
             secrets: need("secrets", Name::Secret),
             models: need("models", Name::Pattern),
             vectors: need("vectors", Name::Plain),
@@ -104,11 +110,42 @@ fn need(node: &Node<'_>, rule: Name) -> Need {
         };
     }
     let names = node.names(rule, "`true` or a list of names").unwrap_or_default();
-    if names.is_empty() {
-        Need::No
-    } else {
-        Need::Names(names.into_iter().map(|(name, _)| name).collect())
+    of_names(names.into_iter().map(|(name, _)| name).collect())
+}
+
+fn of_names(names: Vec<String>) -> Need {
+    if names.is_empty() { Need::No } else { Need::Names(names) }
+}
+
+/// As [`need`], for hosts; methods and paths are the operator's to say.
+fn hosts(node: &Node<'_>) -> Need {
+    if node.is_boolean() {
+        return need(node, Name::Plain);
     }
+    let example = "`true` or `[\"api.example.com:443\"]`";
+    let mut hosts: Vec<String> = Vec::new();
+    for item in node.items(example).unwrap_or_default() {
+        let Some(text) = item.text("`\"api.example.com:443\"`") else {
+            continue;
+        };
+        match HostPort::parse(text).map(|host| host.to_string()) {
+            Some(host) if hosts.contains(&host) => {
+                item.error(
+                    format!("`{host}` stands twice in `{}`", node.path),
+                    "keep one of the two",
+                );
+            }
+            Some(host) => hosts.push(host),
+            None => {
+                let message = format!("{} is not a host and a port", quoted(text));
+                item.error(
+                    message,
+                    "write `\"api.example.com:443\"`, without `https://`, a path or `*`",
+                );
+            }
+        }
+    }
+    of_names(hosts)
 }
 
 /// What a metric is.

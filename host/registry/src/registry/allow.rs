@@ -1,13 +1,14 @@
 //! `allow`: what the operator lets a plugin have, as typed grants. What it gets in the end is decided in `manifest`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Serialize;
 
-use crate::diagnostic::{Span, quoted};
+use super::http::{self, HttpRule};
+use super::secret::{self, SecretBinding};
+use crate::diagnostic::Span;
 use crate::names::Name;
-use crate::reader::{Node, Shape, Table, key_text, string_text};
+use crate::reader::{Node, Shape, Table, string_text};
 
 const ALLOW: Shape = Shape {
     known: &[
@@ -36,22 +37,8 @@ const ALLOW: Shape = Shape {
     ],
 };
 
-const SECRET: Shape = Shape {
-    known: &["host", "header", "value", "reveal"],
-    renamed: &[
-        ("template", "`value`"),
-        ("domain", "`host`"),
-        ("key", "`value`, with `{}` where the secret goes"),
-    ],
-};
-
-/// What a secret's entry looks like.
-pub(crate) const SECRET_EXAMPLE: &str =
-    "`secrets = { NAME = { host = \"HOST\", header = \"authorization\", value = \"Bearer {}\" } }`";
-
 /// A grant that names things, or all of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scope {
     /// Nothing.
     #[default]
@@ -72,72 +59,31 @@ impl Scope {
         }
     }
 
-    /// Whether a name is within it.
+    /// Whether a name is within it, itself or by the start of one and a `*`. A pattern is within it when all that it
+    /// stands for is.
     pub fn has(&self, name: &str) -> bool {
         match self {
             Self::None => false,
             Self::All => true,
-            Self::Only(names) => names.iter().any(|known| known == name),
+            Self::Only(names) => names.iter().any(|known| covers(known, name)),
         }
     }
 }
 
-/// A host and port that requests may go to.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct HostPort {
-    /// A host name in lower case, or an IP address; an IPv6 address without brackets.
-    pub host: String,
-    /// 1 to 65535.
-    pub port: u16,
-}
-
-impl HostPort {
-    /// Reads `host:port` or `[v6]:port`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
-        if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            let address: std::net::Ipv6Addr = inner.parse().ok()?;
-            return Some(Self {
-                host: address.to_string(),
-                port,
-            });
-        }
-        let label = |label: &str| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|each| each.is_ascii_alphanumeric() || each == '-')
-        };
-        (host.len() <= 253 && host.split('.').all(label)).then(|| Self {
-            host: host.to_ascii_lowercase(),
-            port,
-        })
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(out, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(out, "{}:{}", self.host, self.port)
+/// As it is written, so that a plan shows it so; nothing is as if it were not there.
+impl Serialize for Scope {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::None => serializer.serialize_none(),
+            Self::All => serializer.serialize_bool(true),
+            Self::Only(names) => names.serialize(serializer),
         }
     }
 }
 
-/// How a secret leaves the host: in this header, to this host alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SecretBinding {
-    /// The one host whose requests get it.
-    pub host: String,
-    /// The header's name, in lower case.
-    pub header: String,
-    /// The header's value; `{}` stands for the secret.
-    pub value: String,
-    /// Whether the plugin may read the secret itself.
-    pub reveal: bool,
+/// Whether a name or pattern takes in another.
+pub(crate) fn covers(known: &str, name: &str) -> bool {
+    known == name || known.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix))
 }
 
 /// What the operator allows a plugin.
@@ -151,8 +97,8 @@ pub struct Allow {
     pub kv: bool,
     /// The metrics that its manifest declares.
     pub metrics: bool,
-    /// Hosts that its requests may go to.
-    pub http: Vec<HostPort>,
+    /// Which requests it may send; one that any of the rules takes goes out.
+    pub http: Vec<HttpRule>,
     /// Secrets by name.
     pub secrets: BTreeMap<String, SecretBinding>,
     /// Routed models, through the host's own flow.
@@ -172,6 +118,8 @@ pub(crate) struct Places {
     pub(crate) keys: BTreeMap<String, Span>,
     /// Each name of `inference`, `sql` and `models`, in that key's order.
     pub(crate) names: Vec<(&'static str, String, Span)>,
+    /// Each name of `secrets`.
+    pub(crate) secrets: BTreeMap<String, Span>,
 }
 
 impl Allow {
@@ -190,8 +138,11 @@ impl Allow {
         allow.sql = allow.list(&table, "sql", Name::Plain, "`sql = [\"DATABASE\"]`");
         allow.kv = table.get("kv").and_then(|node| node.boolean()).unwrap_or(false);
         allow.metrics = table.get("metrics").and_then(|node| node.boolean()).unwrap_or(false);
-        allow.http = table.get("http").map(|node| hosts(&node)).unwrap_or_default();
-        allow.secrets = table.get("secrets").map(|node| secrets(&node)).unwrap_or_default();
+        allow.http = table.get("http").map(|node| http::rules(&node)).unwrap_or_default();
+        for (name, binding, at) in table.get("secrets").iter().flat_map(secret::bindings) {
+            allow.places.secrets.insert(name.clone(), at);
+            allow.secrets.insert(name, binding);
+        }
         allow.models = allow.scope(&table, "models", Name::Pattern);
         allow.vectors = allow.scope(&table, "vectors", Name::Plain);
         allow
@@ -249,10 +200,8 @@ impl Allow {
         put("sql", (!self.sql.is_empty()).then(|| list(self.sql.clone())));
         put("kv", self.kv.then(|| "true".to_owned()));
         put("metrics", self.metrics.then(|| "true".to_owned()));
-        put(
-            "http",
-            (!self.http.is_empty()).then(|| list(self.http.iter().map(ToString::to_string).collect())),
-        );
+        let rules: Vec<String> = self.http.iter().map(HttpRule::to_toml).collect();
+        put("http", (!rules.is_empty()).then(|| format!("[{}]", rules.join(", "))));
         let secrets: Vec<String> = self
             .secrets
             .iter()
@@ -277,124 +226,9 @@ impl Allow {
     }
 }
 
-impl SecretBinding {
-    fn to_toml(&self, name: &str) -> String {
-        let reveal = if self.reveal { ", reveal = true" } else { "" };
-        let (host, header, value) = (
-            string_text(&self.host),
-            string_text(&self.header),
-            string_text(&self.value),
-        );
-        format!(
-            "{} = {{ host = {host}, header = {header}, value = {value}{reveal} }}",
-            key_text(name)
-        )
-    }
-}
-
-fn hosts(node: &Node<'_>) -> Vec<HostPort> {
-    let example = "`http = [\"api.example.com:443\"]`";
-    let mut hosts = Vec::new();
-    for item in node.items(example).unwrap_or_default() {
-        let Some(text) = item.text(example) else { continue };
-        match HostPort::parse(text) {
-            Some(host) if hosts.contains(&host) => {
-                item.error(format!("`{host}` stands twice in `{}`", node.path), "keep one")
-            }
-            Some(host) => hosts.push(host),
-            None => {
-                let message = format!("{} is not a host and a port", quoted(text));
-                item.error(
-                    message,
-                    "write `\"api.example.com:443\"`, without `https://`, a path or `*`",
-                );
-            }
-        }
-    }
-    hosts
-}
-
-/// No message here shows a line of the file: somebody may have put the secret itself there.
-fn secrets(node: &Node<'_>) -> BTreeMap<String, SecretBinding> {
-    let read = |(name, node): (String, Node<'_>)| {
-        let table = node.discreet_table(&SECRET, SECRET_EXAMPLE)?;
-        let part = |key: &str, fits: fn(&str) -> bool, expected: &str| {
-            let written = table.get(key);
-            let text = written.as_ref().and_then(|node| node.plain_text());
-            let good = text.filter(|text| fits(text)).map(str::to_owned);
-            if good.is_none() {
-                let at = written.map_or(table.at(), |node| node.key);
-                let path = format!("{}.{key}", table.path());
-                table.report.error_unseen(
-                    at,
-                    format!("`{path}` must be {expected}"),
-                    format!("write {SECRET_EXAMPLE}"),
-                );
-            }
-            good
-        };
-        let host = part(
-            "host",
-            |text| HostPort::parse(&format!("{text}:1")).is_some(),
-            "a host's name",
-        );
-        let header = part("header", is_header, "a header's name");
-        let value = part(
-            "value",
-            |text| text.matches("{}").count() == 1 && !text.contains(['\r', '\n']),
-            "the header's value with one `{}` where the secret goes; the secret itself comes from the environment or `.env`",
-        );
-        let reveal = table.get("reveal").and_then(|node| node.boolean()).unwrap_or(false);
-        let (host, header) = (host?.to_ascii_lowercase(), header?.to_ascii_lowercase());
-        Some((
-            name,
-            SecretBinding {
-                host,
-                header,
-                value: value?,
-                reveal,
-            },
-        ))
-    };
-    node.discreet_entries(Name::Secret, SECRET_EXAMPLE)
-        .into_iter()
-        .filter_map(read)
-        .collect()
-}
-
-/// RFC 9110's `token`, as far as header names use it.
-fn is_header(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 64
-        && text
-            .chars()
-            .all(|each| each.is_ascii_alphanumeric() || matches!(each, '-' | '_'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_and_ports_are_read_and_shown() {
-        for text in ["api.example.com:443", "127.0.0.1:8080", "[::1]:9"] {
-            assert_eq!(HostPort::parse(text).unwrap().to_string(), text);
-        }
-        for text in [
-            "",
-            "x",
-            "x:0",
-            "x:70000",
-            "https://x:443",
-            "*.x:443",
-            "x/y:1",
-            "[x]:1",
-            "a b:1",
-            "-a:1",
-        ] {
-            assert_eq!(HostPort::parse(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn what_is_allowed_is_shown_as_it_is_written() {
@@ -409,5 +243,18 @@ mod tests {
             allow.to_toml(),
             r#"{ inference = ["a", "b"], kv = true, models = true }"#
         );
+    }
+
+    #[test]
+    fn a_pattern_stands_for_what_begins_so() {
+        let scope = Scope::Only(vec!["gpt-*".into(), "small".into()]);
+        for name in ["gpt-4o", "gpt-", "gpt-*", "gpt-4*", "small"] {
+            assert!(scope.has(name), "{name}");
+        }
+        for name in ["gpt", "g*", "*", "smaller", "small*", ""] {
+            assert!(!scope.has(name), "{name}");
+        }
+        assert!(Scope::Only(vec!["*".into()]).has("anything"));
+        assert!(!Scope::Only(Vec::new()).has("anything") && !Scope::None.has("anything"));
     }
 }

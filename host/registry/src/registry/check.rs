@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use encaje_core::trace::PluginKind;
 
-use super::{PluginSource, Registry, Scope};
+use super::{HostPort, Plugin, PluginSource, Registry, Scope};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span, quoted};
 use crate::names::{listed, nearest};
 use crate::reader::{Node, Table};
@@ -24,6 +24,9 @@ pub(super) fn check(registry: &mut Registry, root: &Table<'_>, report: &Report, 
     allowed(registry, root, report);
     routes(registry, report, declared);
     unused(registry, report);
+    for plugin in &registry.plugins {
+        unsent(plugin, report);
+    }
 }
 
 fn storage(registry: &mut Registry, root: &Table<'_>, report: &Report, declared: &[(String, Node<'_>)]) {
@@ -211,7 +214,10 @@ fn unused(registry: &Registry, report: &Report) {
             let fix = format!("add it to a plugin's `allow = {{ sql = [\"{name}\"] }}`");
             report.warn(database.at, format!("no plugin is allowed the database `{name}`"), fix);
         }
-        if RESERVED.contains(&database.sqlite.as_str()) {
+        let beside = ["-wal", "-shm", "-journal"]
+            .iter()
+            .any(|end| database.sqlite.ends_with(end));
+        if beside || RESERVED.iter().any(|own| database.sqlite.starts_with(own)) {
             let message = format!("the server keeps something else in `{}`", database.sqlite);
             report.error(database.at, message, "give the database another file");
         }
@@ -222,7 +228,29 @@ fn unused(registry: &Registry, report: &Report) {
     }
 }
 
-/// What the server itself keeps in the data folder.
+/// Secrets that no request which is allowed can carry.
+fn unsent(plugin: &Plugin, report: &Report) {
+    let allow = &plugin.allow;
+    for (name, binding) in &allow.secrets {
+        let sent = allow.http.iter().any(|rule| rule.at.host == binding.host);
+        if sent || binding.reveal {
+            continue;
+        }
+        let at = allow.places.secrets.get(name).copied().unwrap_or(plugin.at);
+        let message = format!(
+            "the secret `{name}` can never be used: it is bound to `{host}`, and no rule of `http` allows requests there",
+            host = binding.host
+        );
+        let host = HostPort {
+            host: binding.host.clone(),
+            port: 443,
+        };
+        let fix = format!("add `\"{host}\"` to `http`, or bind the secret to a host that stands there");
+        report.warn_unseen(at, message, fix);
+    }
+}
+
+/// What the server itself keeps in the data folder; what begins so may be beside it.
 const RESERVED: [&str; 3] = ["kv.db", "server.json", "spool"];
 
 /// See [`Registry::unsupported`].
@@ -237,34 +265,15 @@ pub(super) fn unsupported(registry: &Registry) -> Vec<Diagnostic> {
             let fix = "download the component and write `source = { file = \"…\", sha256 = \"…\" }`".to_owned();
             found.push(registry.diagnostic(Severity::Error, plugin.source_at, message, fix));
         }
-        if !matches!(plugin.kind, PluginKind::Provider | PluginKind::Storage) {
-            let message = format!(
-                "the plugin `{}` is of kind `{}`, which this version does not load yet",
-                plugin.name,
-                plugin.kind.as_str()
-            );
-            let fix = "remove it; providers and storages are loaded".to_owned();
-            found.push(registry.diagnostic(Severity::Error, plugin.kind_at, message, fix));
-        }
         let allow = &plugin.allow;
-        let named = [
-            ("http", !allow.http.is_empty()),
-            ("secrets", !allow.secrets.is_empty()),
-            ("models", allow.models != Scope::None),
-            ("vectors", allow.vectors != Scope::None),
-        ];
-        for (key, _) in named.iter().filter(|(_, written)| *written) {
-            let at = allow.places.keys.get(*key).copied().unwrap_or(plugin.at);
+        if allow.vectors != Scope::None {
+            let at = allow.places.keys.get("vectors").copied().unwrap_or(plugin.at);
             let message = format!(
-                "`plugins.{}.allow.{key}` has no effect: this version does not serve `{key}` yet",
+                "`plugins.{}.allow.vectors` has no effect: this version does not serve `vectors` yet",
                 plugin.name
             );
-            found.push(registry.diagnostic(
-                Severity::Warning,
-                at,
-                message,
-                "remove it, or leave it for a later version".to_owned(),
-            ));
+            let fix = "remove it, or leave it for a later version".to_owned();
+            found.push(registry.diagnostic(Severity::Warning, at, message, fix));
         }
     }
     for route in registry.routes.iter().filter(|route| route.cost_mode.is_some()) {

@@ -2,12 +2,15 @@
 
 mod allow;
 mod check;
+mod http;
 mod model;
 mod plugin;
 mod route;
+mod secret;
 mod server;
+mod supervision;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,14 +18,18 @@ use encaje_core::generation::{Access, ApiKey};
 use encaje_core::route::Routes;
 use encaje_core::trace::PluginKind;
 
-pub use allow::{Allow, HostPort, Scope, SecretBinding};
+pub use allow::{Allow, Scope};
+pub use http::{HostPort, HttpRule};
 pub use model::{Model, ModelFile, ModelFormat, ModelSource};
 pub use plugin::{Limits, OnError, Plugin, PluginSource};
 pub use route::{CostMode, Route};
+pub use secret::SecretBinding;
 pub use server::{Database, Server, WhenStorageFails};
+pub use supervision::{Breaker, Retry};
 
-pub(crate) use allow::SECRET_EXAMPLE;
+pub(crate) use allow::covers;
 pub(crate) use plugin::{INSTANCES, kinds};
+pub(crate) use secret::SECRET_EXAMPLE;
 
 use crate::diagnostic::{Diagnostic, Report, Severity, Source, Span, read};
 use crate::names::Name;
@@ -165,6 +172,12 @@ impl Registry {
     /// The plugin that keeps the ledger.
     pub fn storage(&self) -> Option<&Plugin> {
         self.plugin(&self.server.storage)
+    }
+
+    /// Every secret that some plugin may be allowed, for [`crate::Secrets::load`].
+    pub fn secret_names(&self) -> BTreeSet<&str> {
+        let secrets = self.plugins.iter().flat_map(|plugin| plugin.allow.secrets.keys());
+        secrets.map(String::as_str).collect()
     }
 
     /// The routes as the flow takes them.

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::allow::Allow;
+use super::supervision::{Breaker, Retry};
 use crate::diagnostic::{Span, quoted};
 use crate::digest::Digest;
 use crate::limits;
@@ -16,7 +17,9 @@ use crate::reader::{Node, Shape, Table};
 use crate::units;
 
 const PLUGIN: Shape = Shape {
-    known: &["kind", "source", "allow", "limits", "config", "instance", "on_error"],
+    known: &[
+        "kind", "source", "allow", "limits", "config", "instance", "on_error", "retry", "breaker",
+    ],
     renamed: &[
         ("type", "`kind`"),
         ("path", "`source = { path = \"…\" }`"),
@@ -31,6 +34,16 @@ const PLUGIN: Shape = Shape {
         ("options", "`config`"),
         ("memory", "`limits = { memory = \"64MiB\" }`"),
         ("timeout", "`limits = { wall = \"120s\" }`"),
+        ("queue", "`limits = { queue = 1024 }`"),
+        ("concurrency", "`limits = { instances = 256 }`"),
+        ("retries", "`retry = { attempts = 2 }`, the tries all told"),
+        ("max_retries", "`retry = { attempts = 2 }`, the tries all told"),
+        ("attempts", "`retry = { attempts = 2 }`"),
+        ("backoff", "`retry = { first = \"200ms\" }`"),
+        ("circuit_breaker", "`breaker = { failures = 5 }`"),
+        ("circuit", "`breaker = { failures = 5 }`"),
+        ("threshold", "`breaker = { failures = 5 }`"),
+        ("cooldown", "`breaker = { pause = \"10s\" }`"),
     ],
 };
 
@@ -49,7 +62,7 @@ const SOURCE: Shape = Shape {
 };
 
 const LIMITS: Shape = Shape {
-    known: &["memory", "cpu", "wall", "instances", "uses", "hostcall"],
+    known: &["memory", "cpu", "wall", "instances", "queue", "uses", "hostcall"],
     renamed: &[
         ("memory_mb", "`memory = \"64MiB\"`"),
         ("mem", "`memory`"),
@@ -59,6 +72,10 @@ const LIMITS: Shape = Shape {
         ("concurrency", "`instances`"),
         ("max_instances", "`instances`"),
         ("max_uses", "`uses`"),
+        ("max_queue", "`queue`"),
+        ("waiting", "`queue`"),
+        ("backlog", "`queue`"),
+        ("pending", "`queue`"),
     ],
 };
 
@@ -101,6 +118,8 @@ pub struct Limits {
     pub wall: Duration,
     /// Instances at a time.
     pub instances: u32,
+    /// Calls that wait for one; 0 is none, so that a call finds an instance free or is told to come back.
+    pub queue: u32,
     /// Visits after which a warm instance is replaced.
     pub uses: u32,
     /// Bytes that one call from the guest may make the host copy.
@@ -115,6 +134,7 @@ impl Default for Limits {
             cpu: limits::DEFAULT_CPU,
             wall: limits::DEFAULT_WALL,
             instances: limits::DEFAULT_INSTANCES,
+            queue: limits::DEFAULT_WAITING,
             uses: limits::DEFAULT_USES,
             hostcall: limits::DEFAULT_HOSTCALL,
         }
@@ -152,6 +172,10 @@ pub struct Plugin {
     pub instance: Option<Instance>,
     /// For instruments.
     pub on_error: OnError,
+    /// For providers; one try for all others.
+    pub retry: Retry,
+    /// For all but storages, which have none.
+    pub breaker: Breaker,
     #[serde(skip)]
     pub(crate) at: Span,
     #[serde(skip)]
@@ -201,6 +225,7 @@ impl Plugin {
         }
         let words = [("fail", OnError::Fail), ("skip", OnError::Skip)];
         let on_error = on_error.and_then(|node| node.word(&words)).unwrap_or_default();
+        let (retry, breaker) = (Retry::of(&table, kind), Breaker::of(&table, kind));
         let name = name.to_owned();
         let (kind, source, at) = (kind?, source?, node.key);
         Some(Self {
@@ -212,6 +237,8 @@ impl Plugin {
             config,
             instance,
             on_error,
+            retry,
+            breaker,
             at,
             kind_at,
             source_at,
@@ -331,15 +358,18 @@ impl Limits {
         {
             read.wall = wall;
         }
-        let number = |key: &str, most: u32| {
+        let number = |key: &str, least: u32, most: u32| {
             table
                 .get(key)
-                .and_then(|node| node.integer32(1..=most, "a number such as `64`"))
+                .and_then(|node| node.integer32(least..=most, "a number such as `64`"))
         };
-        if let Some(instances) = number("instances", limits::MAX_INSTANCES) {
+        if let Some(instances) = number("instances", 1, limits::MAX_INSTANCES) {
             read.instances = instances;
         }
-        if let Some(uses) = number("uses", limits::MAX_USES) {
+        if let Some(queue) = number("queue", 0, limits::MAX_WAITING) {
+            read.queue = queue;
+        }
+        if let Some(uses) = number("uses", 1, limits::MAX_USES) {
             read.uses = uses;
         }
         read

@@ -1,5 +1,7 @@
 //! The ports of `encaje-core` over guests, one module a kind. Conversion and bounds, nothing clever.
 
+pub(crate) mod instrumentor;
+pub(crate) mod knowledge;
 pub(crate) mod provider;
 pub(crate) mod storage;
 
@@ -15,6 +17,68 @@ macro_rules! answered {
     };
 }
 pub(crate) use answered;
+
+/// A kind's adapter: the plugin, its bindings, and what its check said.
+macro_rules! adapter {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $guest:ty, $pre:ident $(:: $rest:ident)*) => {
+        impl crate::visit::Bindings for $guest {
+            type Pre = $pre$(::$rest)*<crate::state::State>;
+
+            async fn instantiate(
+                pre: &Self::Pre,
+                store: &mut wasmtime::Store<crate::state::State>,
+            ) -> wasmtime::Result<Self> {
+                pre.instantiate_async(store).await
+            }
+        }
+
+        $(#[$doc])*
+        pub struct $name {
+            plugin: std::sync::Arc<crate::plugin::Plugin>,
+            pre: $pre$(::$rest)*<crate::state::State>,
+            #[allow(dead_code, reason = "not every kind has a port that asks")]
+            offers: Vec<String>,
+        }
+
+        impl $name {
+            #[doc = concat!("Takes a loaded plugin for a ", $kind, ", and runs its check.")]
+            ///
+            /// # Errors
+            #[doc = concat!("`Misconfigured` when the component is no ", $kind, "; the check's own problem.")]
+            pub async fn start(
+                plugin: crate::plugin::Plugin,
+            ) -> Result<Self, encaje_core::Problem> {
+                use crate::limits::CHECK;
+                let pre = $pre$(::$rest)*::new(plugin.pre().clone())
+                    .map_err(|error| crate::adapt::lacks(plugin.name(), $kind, &error))?;
+                let call = encaje_core::Call::of_server(CHECK);
+                let mut visit = plugin.visit::<$guest>(&call, &pre, "check", CHECK).await?;
+                let said = visit
+                    .call(async |store, guest| guest.encaje_common_lifecycle().call_check(store).await)
+                    .await?;
+                let offers = crate::plugin::offers(crate::adapt::answered!(visit, said)?)?;
+                drop(visit);
+                let plugin = std::sync::Arc::new(plugin);
+                Ok(Self { plugin, pre, offers })
+            }
+
+            /// The plugin beneath.
+            pub fn plugin(&self) -> &std::sync::Arc<crate::plugin::Plugin> {
+                &self.plugin
+            }
+
+            async fn visit(
+                &self,
+                call: &encaje_core::Call,
+                function: &'static str,
+            ) -> Result<crate::visit::Visit<$guest>, encaje_core::Problem> {
+                let wall = self.plugin.limits.wall;
+                self.plugin.visit::<$guest>(call, &self.pre, function, wall).await
+            }
+        }
+    };
+}
+pub(crate) use adapter;
 
 /// The export that a component of a kind must have, in words.
 fn lacks(plugin: &str, kind: &str, error: &wasmtime::Error) -> Problem {

@@ -7,58 +7,16 @@ use encaje_core::chat::{ChatRequest, Chunk};
 use encaje_core::embeddings::{EmbedRequest, EmbedResponse, Ranked, RerankRequest};
 use encaje_core::ports::{Completion, ModelInfo, Provider};
 use encaje_core::{Call, Problem};
-use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
-use super::{answered, lacks};
+use super::{adapter, answered};
 use crate::convert;
 use crate::limits;
-use crate::plugin::{self, Plugin};
-use crate::state::State;
-use crate::visit::{Bindings, Visit};
+use crate::visit::Visit;
 
-impl Bindings for Guest {
-    type Pre = GuestPre<State>;
-
-    async fn instantiate(pre: &Self::Pre, store: &mut Store<State>) -> wasmtime::Result<Self> {
-        pre.instantiate_async(store).await
-    }
-}
-
-/// A provider plugin.
-pub struct ProviderPlugin {
-    plugin: Plugin,
-    pre: GuestPre<State>,
-    offers: Vec<String>,
-}
-
-impl ProviderPlugin {
-    /// Takes a loaded plugin for a provider, and runs its check.
-    ///
-    /// # Errors
-    /// `Misconfigured` when the component is no provider; the check's own problem.
-    pub async fn start(plugin: Plugin) -> Result<Self, Problem> {
-        let pre = GuestPre::new(plugin.pre().clone()).map_err(|error| lacks(plugin.name(), "provider", &error))?;
-        let call = Call::of_server(limits::CHECK);
-        let mut visit = plugin.visit::<Guest>(&call, &pre, "check", limits::CHECK).await?;
-        let said = visit
-            .call(async |store, guest| guest.encaje_common_lifecycle().call_check(store).await)
-            .await?;
-        let offers = plugin::offers(answered!(visit, said)?)?;
-        drop(visit);
-        Ok(Self { plugin, pre, offers })
-    }
-
-    /// The plugin beneath.
-    pub fn plugin(&self) -> &Plugin {
-        &self.plugin
-    }
-
-    async fn visit(&self, call: &Call, function: &'static str) -> Result<Visit<Guest>, Problem> {
-        self.plugin
-            .visit::<Guest>(call, &self.pre, function, self.plugin.limits.wall)
-            .await
-    }
+adapter! {
+    /// A provider plugin.
+    ProviderPlugin, "provider", Guest, GuestPre
 }
 
 #[async_trait]
@@ -76,7 +34,9 @@ impl Provider for ProviderPlugin {
         let said = visit
             .call(async |store, guest| guest.encaje_provider_provider().call_models(store).await)
             .await?;
-        Ok(answered!(visit, said)?.into_iter().map(model).collect())
+        let models = answered!(visit, said);
+        visit.done();
+        Ok(models?.into_iter().map(model).collect())
     }
 
     async fn complete(&self, call: &Call, request: ChatRequest) -> Result<Box<dyn Completion>, Problem> {
@@ -99,7 +59,9 @@ impl Provider for ProviderPlugin {
         let said = visit
             .call(async |store, guest| guest.encaje_provider_provider().call_embed(store, &request).await)
             .await?;
-        Ok(convert::embeddings::response_to_core(answered!(visit, said)?))
+        let response = answered!(visit, said);
+        visit.done();
+        response.map(convert::embeddings::response_to_core)
     }
 
     async fn rerank(&self, call: &Call, request: RerankRequest) -> Result<Vec<Ranked>, Problem> {
@@ -108,10 +70,9 @@ impl Provider for ProviderPlugin {
         let said = visit
             .call(async |store, guest| guest.encaje_provider_provider().call_rerank(store, &request).await)
             .await?;
-        Ok(answered!(visit, said)?
-            .into_iter()
-            .map(convert::embeddings::ranked_to_core)
-            .collect())
+        let ranked = answered!(visit, said);
+        visit.done();
+        Ok(ranked?.into_iter().map(convert::embeddings::ranked_to_core).collect())
     }
 
     async fn count_tokens(&self, call: &Call, request: ChatRequest) -> Result<u32, Problem> {
@@ -125,7 +86,9 @@ impl Provider for ProviderPlugin {
                     .await
             })
             .await?;
-        answered!(visit, said)
+        let answer = answered!(visit, said);
+        visit.done();
+        answer
     }
 }
 
@@ -164,8 +127,9 @@ impl Completion for GuestCompletion {
             Ok(Ok(None)) => {
                 self.ended = true;
                 // The guest may have something to tidy up; what it said stands, whatever comes of that.
-                if let Err(problem) = self.visit.drop_resource(resource).await {
-                    tracing::warn!(%problem, "a plugin failed to drop a finished answer");
+                match self.visit.drop_resource(resource).await {
+                    Ok(()) => self.visit.done(),
+                    Err(problem) => tracing::warn!(%problem, "a plugin failed to drop a finished answer"),
                 }
                 Ok(None)
             }

@@ -5,56 +5,13 @@ use encaje_bindings::storage::{Plugin as Guest, PluginPre as GuestPre};
 use encaje_core::ports::Storage;
 use encaje_core::storage::{Aggregation, Durability, Mutation, Page, Query, Table};
 use encaje_core::{Call, Problem};
-use wasmtime::Store;
 
-use super::{answered, lacks};
+use super::{adapter, answered};
 use crate::convert::storage as convert;
-use crate::limits;
-use crate::plugin::{self, Plugin};
-use crate::state::State;
-use crate::visit::{Bindings, Visit};
 
-impl Bindings for Guest {
-    type Pre = GuestPre<State>;
-
-    async fn instantiate(pre: &Self::Pre, store: &mut Store<State>) -> wasmtime::Result<Self> {
-        pre.instantiate_async(store).await
-    }
-}
-
-/// A storage plugin.
-pub struct StoragePlugin {
-    plugin: Plugin,
-    pre: GuestPre<State>,
-}
-
-impl StoragePlugin {
-    /// Takes a loaded plugin for a storage, and runs its check.
-    ///
-    /// # Errors
-    /// `Misconfigured` when the component is no storage; the check's own problem.
-    pub async fn start(plugin: Plugin) -> Result<Self, Problem> {
-        let pre = GuestPre::new(plugin.pre().clone()).map_err(|error| lacks(plugin.name(), "storage", &error))?;
-        let call = Call::of_server(limits::CHECK);
-        let mut visit = plugin.visit::<Guest>(&call, &pre, "check", limits::CHECK).await?;
-        let said = visit
-            .call(async |store, guest| guest.encaje_common_lifecycle().call_check(store).await)
-            .await?;
-        plugin::offers(answered!(visit, said)?)?;
-        drop(visit);
-        Ok(Self { plugin, pre })
-    }
-
-    /// The plugin beneath.
-    pub fn plugin(&self) -> &Plugin {
-        &self.plugin
-    }
-
-    async fn visit(&self, call: &Call, function: &'static str) -> Result<Visit<Guest>, Problem> {
-        self.plugin
-            .visit::<Guest>(call, &self.pre, function, self.plugin.limits.wall)
-            .await
-    }
+adapter! {
+    /// A storage plugin.
+    StoragePlugin, "storage", Guest, GuestPre
 }
 
 #[async_trait]
@@ -69,7 +26,9 @@ impl Storage for StoragePlugin {
         let said = visit
             .call(async |store, guest| guest.encaje_storage_storage().call_migrate(store, &tables).await)
             .await?;
-        answered!(visit, said)
+        let answer = answered!(visit, said);
+        visit.done();
+        answer
     }
 
     async fn write(&self, call: &Call, batch: &[Mutation], durability: Durability) -> Result<Vec<u64>, Problem> {
@@ -84,7 +43,9 @@ impl Storage for StoragePlugin {
                     .await
             })
             .await?;
-        answered!(visit, said)
+        let answer = answered!(visit, said);
+        visit.done();
+        answer
     }
 
     async fn read(&self, call: &Call, query: &Query) -> Result<Page, Problem> {
@@ -93,7 +54,9 @@ impl Storage for StoragePlugin {
         let said = visit
             .call(async |store, guest| guest.encaje_storage_storage().call_read(store, &query).await)
             .await?;
-        Ok(convert::page_to_core(answered!(visit, said)?))
+        let page = answered!(visit, said);
+        visit.done();
+        page.map(convert::page_to_core)
     }
 
     async fn aggregate(&self, call: &Call, aggregation: &Aggregation) -> Result<Page, Problem> {
@@ -102,7 +65,9 @@ impl Storage for StoragePlugin {
         let said = visit
             .call(async |store, guest| guest.encaje_storage_storage().call_aggregate(store, &aggregation).await)
             .await?;
-        Ok(convert::page_to_core(answered!(visit, said)?))
+        let page = answered!(visit, said);
+        visit.done();
+        page.map(convert::page_to_core)
     }
 
     async fn scrub(&self, call: &Call) -> Result<(), Problem> {
@@ -110,6 +75,8 @@ impl Storage for StoragePlugin {
         let said = visit
             .call(async |store, guest| guest.encaje_storage_storage().call_scrub(store).await)
             .await?;
-        answered!(visit, said)
+        let answer = answered!(visit, said);
+        visit.done();
+        answer
     }
 }

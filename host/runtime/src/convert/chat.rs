@@ -120,7 +120,7 @@ fn tool_to_core(tool: guest::Tool) -> Tool {
     }
 }
 
-fn message_to_guest(message: Message) -> guest::Message {
+pub(crate) fn message_to_guest(message: Message) -> guest::Message {
     guest::Message {
         role: match message.role {
             Role::System => guest::Role::System,

@@ -4,6 +4,8 @@
 
 pub(crate) mod chat;
 pub(crate) mod embeddings;
+pub(crate) mod knowledge;
 pub(crate) mod problem;
 pub(crate) mod storage;
+pub(crate) mod telemetry;
 pub(crate) mod value;

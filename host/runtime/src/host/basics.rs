@@ -18,16 +18,15 @@ impl types::telemetry::Host for State {}
 
 impl call::Host for State {
     fn current(&mut self) -> Result<call::Context> {
-        let remaining = self.deadline.saturating_duration_since(tokio::time::Instant::now());
         Ok(call::Context {
             tenant: self.call.caller().tenant.clone(),
             user: self.call.caller().user.clone(),
             request_id: self.call.request_id().to_owned(),
             traceparent: format!("00-{}-{}-01", self.call.trace(), self.span),
             session: self.call.session().map(str::to_owned),
-            attempt: 1,
+            attempt: self.call.attempt(),
             idempotency_key: self.call.idempotency_key().map(str::to_owned),
-            remaining_ms: u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX),
+            remaining_ms: u64::try_from(self.remaining().as_millis()).unwrap_or(u64::MAX),
             extra: Vec::new(),
         })
     }

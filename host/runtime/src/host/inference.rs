@@ -6,12 +6,11 @@ use encaje_bindings::base::encaje::common::chat::{ChatRequest as GuestChat, Chun
 use encaje_bindings::base::encaje::common::embeddings as guest;
 use encaje_bindings::base::encaje::common::errors::Problem as GuestProblem;
 use encaje_bindings::base::encaje::host::inference::{self, Generation};
-use encaje_core::Problem;
 use encaje_core::ports::{Completion, Inference};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::denied;
+use super::{answer, denied};
 use crate::convert::{chat, embeddings, problem};
 use crate::state::State;
 
@@ -39,10 +38,6 @@ impl State {
         let line = format!("inference = [\"{}\"]", model.chars().take(64).collect::<String>());
         Err(problem::to_guest(denied(&self.shared.name, "inference", &line)))
     }
-}
-
-fn answer<T>(outcome: std::result::Result<T, Problem>) -> Result<std::result::Result<T, GuestProblem>> {
-    Ok(outcome.map_err(problem::to_guest))
 }
 
 impl inference::Host for State {

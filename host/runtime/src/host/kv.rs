@@ -3,9 +3,8 @@
 use encaje_bindings::base::encaje::common::errors::Problem as GuestProblem;
 use encaje_bindings::base::encaje::host::kv;
 use encaje_capabilities::kv::Space;
-use encaje_core::Problem;
 
-use super::denied;
+use super::{answer, denied};
 use crate::convert::problem;
 use crate::state::State;
 
@@ -18,12 +17,8 @@ impl State {
         let space = kv
             .space(&self.shared.name, &self.call.caller().tenant)
             .map_err(problem::to_guest)?;
-        Ok(space.within(self.deadline.saturating_duration_since(tokio::time::Instant::now())))
+        Ok(space.within(self.remaining()))
     }
-}
-
-fn answer<T>(outcome: Result<T, Problem>) -> wasmtime::Result<Result<T, GuestProblem>> {
-    Ok(outcome.map_err(problem::to_guest))
 }
 
 impl kv::Host for State {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use encaje_bindings::base::encaje::common::errors::Problem as GuestProblem;
 use encaje_bindings::base::encaje::host::metrics;
+use encaje_core::health::Sample;
 use encaje_core::{Problem, ProblemKind};
 
 use super::denied;
@@ -12,19 +13,6 @@ use crate::convert::problem::to_guest;
 use crate::grants::MetricSpec;
 use crate::limits::{LABEL_BYTES, SERIES};
 use crate::state::State;
-
-/// One series: a metric with its labels' values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// The metric.
-    pub name: String,
-    /// In the order of the declaration.
-    pub labels: Vec<(String, String)>,
-    /// How many times it was given a value.
-    pub count: u64,
-    /// Their sum.
-    pub sum: f64,
-}
 
 /// What a plugin has counted.
 #[derive(Debug)]
@@ -50,13 +38,11 @@ impl Metrics {
     pub(crate) fn snapshot(&self) -> Vec<Sample> {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let sample = |((name, values), (count, sum)): (&Series, &Totals)| {
-            let names = self
-                .declared
-                .get(name)
-                .map(|spec| spec.labels.clone())
-                .unwrap_or_default();
+            let spec = self.declared.get(name);
+            let names = spec.map(|spec| spec.labels.clone()).unwrap_or_default();
             Sample {
                 name: name.clone(),
+                histogram: spec.is_some_and(|spec| spec.histogram),
                 labels: names.into_iter().zip(values.iter().cloned()).collect(),
                 count: *count,
                 sum: *sum,

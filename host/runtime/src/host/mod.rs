@@ -3,18 +3,30 @@
 //! Every interface is always linked, so that imports never decide grants (invariant 5).
 
 mod basics;
+mod http;
 mod inference;
 mod kv;
 pub mod metrics;
+mod models;
+mod secrets;
 mod sql;
 mod unserved;
 
 use encaje_bindings::base::Base;
+use encaje_bindings::base::encaje::common::errors::Problem as GuestProblem;
 use encaje_core::{Problem, ProblemKind};
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
+use crate::convert::problem;
 use crate::state::State;
+
+/// What a host function gives a guest: an outer error is a trap, an inner one the guest's to handle.
+type Answer<T> = wasmtime::Result<Result<T, GuestProblem>>;
+
+fn answer<T>(outcome: Result<T, Problem>) -> Answer<T> {
+    Ok(outcome.map_err(problem::to_guest))
+}
 
 /// A linker with the whole world and an empty WASI.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {

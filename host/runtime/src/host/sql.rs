@@ -4,9 +4,8 @@ use encaje_bindings::base::encaje::common::errors::Problem as GuestProblem;
 use encaje_bindings::base::encaje::common::values::Value as GuestValue;
 use encaje_bindings::base::encaje::host::sql;
 use encaje_capabilities::sql::{Database, Statement};
-use encaje_core::Problem;
 
-use super::denied;
+use super::{answer, denied};
 use crate::convert::{problem, storage, value};
 use crate::state::State;
 
@@ -19,12 +18,8 @@ impl State {
             let line = format!("sql = [\"{}\"]", name.chars().take(64).collect::<String>());
             problem::to_guest(denied(&shared.name, "sql", &line))
         })?;
-        Ok(granted.within(self.deadline.saturating_duration_since(tokio::time::Instant::now())))
+        Ok(granted.within(self.remaining()))
     }
-}
-
-fn answer<T>(outcome: Result<T, Problem>) -> wasmtime::Result<Result<T, GuestProblem>> {
-    Ok(outcome.map_err(problem::to_guest))
 }
 
 impl sql::Host for State {
