@@ -150,6 +150,20 @@ pub enum Plugin {
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
+    /// Shows how the plugins of a running server fare, again and again.
+    Top {
+        #[command(flatten)]
+        remote: Remote,
+        /// Seconds between two looks.
+        #[arg(long, default_value_t = 1)]
+        every: u64,
+        /// Looks once.
+        #[arg(long)]
+        once: bool,
+        /// As JSON, once.
+        #[arg(long)]
+        json: bool,
+    },
     /// Shows a component's manifest, imports, exports, size and digest.
     Inspect {
         /// A component file.

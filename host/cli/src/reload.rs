@@ -131,6 +131,7 @@ impl Reloader {
     }
 
     fn report(&self, error: Option<String>) {
+        self.server.note_refused(error.clone());
         let status = Status {
             pid: std::process::id(),
             began: crate::status::began(std::process::id()).unwrap_or_default(),

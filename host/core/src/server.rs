@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio_util::task::TaskTracker;
 
@@ -78,6 +79,7 @@ pub struct Server {
     running: TaskTracker,
     reads: Semaphore,
     stopping: AtomicBool,
+    refused: ArcSwapOption<String>,
 }
 
 impl Server {
@@ -89,6 +91,7 @@ impl Server {
             running: TaskTracker::new(),
             reads: Semaphore::new(limits::TRACE_READS),
             stopping: AtomicBool::new(false),
+            refused: ArcSwapOption::empty(),
         }
     }
 
@@ -100,6 +103,16 @@ impl Server {
     /// Puts a new generation in place; see [`Current::swap`].
     pub fn swap(&self, next: Generation) -> Arc<Generation> {
         self.current.swap(next)
+    }
+
+    /// Notes why the last edit of the registry was not taken over; `None` when it was.
+    pub fn note_refused(&self, why: Option<String>) {
+        self.refused.store(why.map(Arc::new));
+    }
+
+    /// Why the last edit of the registry was not taken over, while that is so.
+    pub fn refused(&self) -> Option<Arc<String>> {
+        self.refused.load_full()
     }
 
     /// Starts a chat or completion.

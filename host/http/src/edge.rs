@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::EdgeConfig;
 use crate::openai::error::{Refusal, Told};
-use crate::{limits, native, openai, probes};
+use crate::{limits, metrics, native, openai, probes};
 
 /// The header that names a request, in questions and in answers.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -61,6 +61,8 @@ pub fn router(server: Arc<Server>, config: EdgeConfig) -> Router {
         .route("/v1/embeddings", write_only(post(openai::embeddings::embed)))
         .route("/v1/models", read_only(get(openai::models::list)))
         .route("/v1/models/{*id}", read_only(get(openai::models::one)))
+        .route("/metrics", read_only(get(metrics::metrics)))
+        .route("/api/v1/plugins", read_only(get(native::plugins)))
         .route("/api/v1/traces", read_only(get(native::list)))
         .route("/api/v1/traces/{id}", read_only(get(native::show)))
         .fallback(unknown)

@@ -22,6 +22,7 @@ mod connection;
 mod edge;
 mod json;
 pub mod limits;
+mod metrics;
 pub mod native;
 mod openai;
 mod probes;

@@ -5,6 +5,7 @@ pub(crate) mod chat;
 pub(crate) mod model;
 pub(crate) mod plan;
 pub(crate) mod plugin;
+mod top;
 pub(crate) mod trace;
 
 use comfy_table::{ContentArrangement, Table, presets};

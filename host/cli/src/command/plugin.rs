@@ -1,4 +1,4 @@
-//! `plugin list`, `build` and `inspect`.
+//! `plugin list`, `build` and `inspect`; `top` is in a file of its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,18 +8,28 @@ use encaje_registry::{Digest, Lock, Manifest, format_size};
 use encaje_supply::build::component;
 use encaje_supply::{EncajeHome, Progress, Quiet, TerminalProgress};
 
-use super::table;
+use super::{table, top};
 use crate::args::{Common, Plugin as What};
 use crate::artifacts::{self, Component};
 use crate::config::Config;
 
 pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
+    if let What::Top {
+        remote,
+        every,
+        once,
+        json,
+    } = what
+    {
+        return top::run(&remote, every, once, json).await;
+    }
     let common = common.clone();
     // Compiling and hashing block.
     tokio::task::spawn_blocking(move || match what {
         What::List => list(&common),
         What::Build { folder, output } => build(&common, &folder, output.as_deref()),
         What::Inspect { file } => inspect(&file),
+        What::Top { .. } => Ok(()),
     })
     .await?
 }

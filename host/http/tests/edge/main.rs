@@ -15,6 +15,7 @@ mod embeddings;
 mod fake;
 mod native;
 mod parameters;
+mod plugins;
 mod refusals;
 mod shutdown;
 mod sockets;
