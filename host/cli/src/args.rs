@@ -152,6 +152,7 @@ pub enum Plugin {
     },
     /// Shows how the plugins of a running server fare, again and again.
     Top {
+        /// The server.
         #[command(flatten)]
         remote: Remote,
         /// Seconds between two looks.

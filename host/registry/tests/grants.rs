@@ -190,6 +190,18 @@ fn nothing_of_it_is_granted_unasked() {
 }
 
 #[test]
+fn what_is_optional_is_granted_where_it_is_allowed() {
+    let requires = "http = true\nsecrets = \"optional\"\nmodels = \"optional\"";
+    let host = "http = [\"api.example.com:443\"]";
+    let without = resolve(&format!("allow = {{ {host} }}"), requires).unwrap();
+    assert!(without.grants.secrets.is_empty() && without.grants.models.is_none());
+    let allow = format!("allow = {{ {host}, secrets = {{ {SECRET} }}, models = [\"m\"] }}");
+    let with = resolve(&allow, requires).unwrap();
+    assert!(with.grants.secrets.contains_key("UP_KEY") && with.grants.models.has("m"));
+    assert_eq!(with.warnings.len(), 0);
+}
+
+#[test]
 fn hosts_that_are_none_are_told_to_the_publisher() {
     let text = r#"name = "plugin-x"
 version = "1.2.3"

@@ -62,3 +62,111 @@ pub mod storage {
         },
     });
 }
+
+/// `encaje:common/documents`: types alone, which the host's capabilities do not name.
+#[cfg(any(feature = "evaluator", feature = "retriever", feature = "source"))]
+pub mod documents {
+    wit_bindgen::generate!({
+        path: ["../../wit/common"],
+        inline: "package encaje:sdk; world documents-types { import encaje:common/documents@0.1.0; }",
+        world: "encaje:sdk/documents-types",
+        generate_all,
+        generate_unused_types: true,
+        with: {
+            "encaje:common/errors@0.1.0": super::encaje::common::errors,
+            "encaje:common/values@0.1.0": super::encaje::common::values,
+        },
+    });
+}
+
+/// `encaje:common/telemetry`: types alone, which the host's capabilities do not name.
+#[cfg(any(feature = "evaluator", feature = "instrumentor"))]
+pub mod telemetry {
+    wit_bindgen::generate!({
+        path: ["../../wit/common"],
+        inline: "package encaje:sdk; world telemetry-types { import encaje:common/telemetry@0.1.0; }",
+        world: "encaje:sdk/telemetry-types",
+        generate_all,
+        generate_unused_types: true,
+        with: {
+            "encaje:common/errors@0.1.0": super::encaje::common::errors,
+            "encaje:common/values@0.1.0": super::encaje::common::values,
+            "encaje:common/chat@0.1.0": super::encaje::common::chat,
+        },
+    });
+}
+
+/// `encaje:evaluator`.
+#[cfg(feature = "evaluator")]
+pub mod evaluator {
+    wit_bindgen::generate!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/evaluator"],
+        inline: "package encaje:sdk; world evaluator-exports { export encaje:evaluator/evaluator@0.1.0; }",
+        world: "encaje:sdk/evaluator-exports",
+        pub_export_macro: true,
+        export_macro_name: "export_evaluator_interface",
+        default_bindings_module: "encaje_sdk::bindings::evaluator",
+        with: {
+            "encaje:common/errors@0.1.0": super::encaje::common::errors,
+            "encaje:common/chat@0.1.0": super::encaje::common::chat,
+            "encaje:common/values@0.1.0": super::encaje::common::values,
+            "encaje:common/documents@0.1.0": super::documents::encaje::common::documents,
+            "encaje:common/telemetry@0.1.0": super::telemetry::encaje::common::telemetry,
+        },
+    });
+}
+
+/// `encaje:instrumentor`.
+#[cfg(feature = "instrumentor")]
+pub mod instrumentor {
+    wit_bindgen::generate!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/instrumentor"],
+        inline: "package encaje:sdk; world instrumentor-exports { export encaje:instrumentor/instrumentor@0.1.0; }",
+        world: "encaje:sdk/instrumentor-exports",
+        pub_export_macro: true,
+        export_macro_name: "export_instrumentor_interface",
+        default_bindings_module: "encaje_sdk::bindings::instrumentor",
+        with: {
+            "encaje:common/errors@0.1.0": super::encaje::common::errors,
+            "encaje:common/chat@0.1.0": super::encaje::common::chat,
+            "encaje:common/values@0.1.0": super::encaje::common::values,
+            "encaje:common/telemetry@0.1.0": super::telemetry::encaje::common::telemetry,
+        },
+    });
+}
+
+/// `encaje:retriever`.
+#[cfg(feature = "retriever")]
+pub mod retriever {
+    wit_bindgen::generate!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/retriever"],
+        inline: "package encaje:sdk; world retriever-exports { export encaje:retriever/retriever@0.1.0; }",
+        world: "encaje:sdk/retriever-exports",
+        pub_export_macro: true,
+        export_macro_name: "export_retriever_interface",
+        default_bindings_module: "encaje_sdk::bindings::retriever",
+        with: {
+            "encaje:common/errors@0.1.0": super::encaje::common::errors,
+            "encaje:common/values@0.1.0": super::encaje::common::values,
+            "encaje:common/documents@0.1.0": super::documents::encaje::common::documents,
+        },
+    });
+}
+
+/// `encaje:source`.
+#[cfg(feature = "source")]
+pub mod source {
+    wit_bindgen::generate!({
+        path: ["../../wit/common", "../../wit/host", "../../wit/source"],
+        inline: "package encaje:sdk; world source-exports { export encaje:source/source@0.1.0; }",
+        world: "encaje:sdk/source-exports",
+        pub_export_macro: true,
+        export_macro_name: "export_source_interface",
+        default_bindings_module: "encaje_sdk::bindings::source",
+        with: {
+            "encaje:common/errors@0.1.0": super::encaje::common::errors,
+            "encaje:common/values@0.1.0": super::encaje::common::values,
+            "encaje:common/documents@0.1.0": super::documents::encaje::common::documents,
+        },
+    });
+}

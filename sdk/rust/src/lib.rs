@@ -1,7 +1,8 @@
 //! Write a plugin for Encaje in Rust: one trait a kind, one macro that exports it, and the few helpers that every plugin
 //! needs. The contracts are the WIT packages; this crate adds no meaning of its own to them and knows no upstream.
 //!
-//! A plugin is a `cdylib` for `wasm32-wasip2` that turns on the feature of its kind. A whole provider:
+//! A plugin is a `cdylib` for `wasm32-wasip2` that turns on the feature of its kind: `provider`, `storage`, `evaluator`,
+//! `instrumentor`, `retriever` or `source`. A whole provider:
 //!
 //! ```toml
 //! [lib]
@@ -72,23 +73,44 @@
     allow(
         clippy::unwrap_used,
         clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
         reason = "a failed expectation is a failed test"
     )
 )]
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod chunker;
 mod extra;
+pub mod http;
 mod json;
+mod limits;
+pub mod ndjson;
 mod problem;
+pub mod retry_after;
+pub mod sse;
+pub mod template;
 
+#[cfg(feature = "evaluator")]
+pub mod evaluator;
+#[cfg(feature = "instrumentor")]
+pub mod instrumentor;
 #[cfg(feature = "provider")]
 pub mod provider;
+#[cfg(feature = "retriever")]
+pub mod retriever;
+#[cfg(feature = "source")]
+pub mod source;
 #[cfg(feature = "storage")]
 pub mod storage;
 
+#[cfg(any(feature = "evaluator", feature = "retriever", feature = "source"))]
+pub use bindings::documents::encaje::common::documents;
 pub use bindings::encaje::common::{chat, embeddings, errors, values};
 pub use bindings::encaje::host;
+#[cfg(any(feature = "evaluator", feature = "instrumentor"))]
+pub use bindings::telemetry::encaje::common::telemetry;
 pub use extra::{extra, parse_extra};
 
 use errors::Problem;

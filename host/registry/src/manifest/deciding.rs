@@ -154,7 +154,7 @@ impl<'a> Deciding<'a> {
                     lacking,
                 }
             }
-            Need::Any => Named {
+            Need::Any | Need::Optional => Named {
                 granted: allowed.to_vec(),
                 lacking: Vec::new(),
             },
@@ -224,7 +224,7 @@ impl<'a> Deciding<'a> {
                 self.wanted.models = Scope::All;
                 return Scope::None;
             }
-            Need::Any => return allowed.clone(),
+            Need::Any | Need::Optional => return allowed.clone(),
             Need::Names(names) => names,
         };
         let (granted, lacking): (Vec<String>, Vec<String>) = names.iter().cloned().partition(|name| allowed.has(name));

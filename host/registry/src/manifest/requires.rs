@@ -49,6 +49,8 @@ pub enum Need {
     No,
     /// Something; what, is the operator's to say.
     Any,
+    /// Whatever the operator gives, which may be nothing.
+    Optional,
     /// Exactly these.
     Names(Vec<String>),
 }
@@ -109,7 +111,12 @@ fn need(node: &Node<'_>, rule: Name) -> Need {
             Need::No
         };
     }
-    let names = node.names(rule, "`true` or a list of names").unwrap_or_default();
+    if node.plain_text() == Some("optional") {
+        return Need::Optional;
+    }
+    let names = node
+        .names(rule, "`true`, `\"optional\"` or a list of names")
+        .unwrap_or_default();
     of_names(names.into_iter().map(|(name, _)| name).collect())
 }
 
@@ -119,7 +126,7 @@ fn of_names(names: Vec<String>) -> Need {
 
 /// As [`need`], for hosts; methods and paths are the operator's to say.
 fn hosts(node: &Node<'_>) -> Need {
-    if node.is_boolean() {
+    if node.is_boolean() || node.plain_text() == Some("optional") {
         return need(node, Name::Plain);
     }
     let example = "`true` or `[\"api.example.com:443\"]`";

@@ -40,14 +40,17 @@ fn chunks_of(transcript: &Transcript, usage: Option<&Usage>) -> Vec<guest_chat::
     let mut chunks = Vec::new();
     for (choice, said) in &transcript.choices {
         let mut push = |event| chunks.push(Chunk { choice: *choice, event });
-        let texts: [(&String, fn(String) -> ChatEvent); 3] = [
-            (&said.reasoning, ChatEvent::Reasoning),
-            (&said.text, ChatEvent::Text),
-            (&said.refusal, ChatEvent::Refusal),
+        let texts = [
+            ChatEvent::Reasoning(said.reasoning.clone()),
+            ChatEvent::Text(said.text.clone()),
+            ChatEvent::Refusal(said.refusal.clone()),
         ];
-        for (text, event) in texts.into_iter().filter(|(text, _)| !text.is_empty()) {
-            push(event(text.clone()));
-        }
+        let empty = [&said.reasoning, &said.text, &said.refusal].map(String::is_empty);
+        texts
+            .into_iter()
+            .zip(empty)
+            .filter(|(_, empty)| !empty)
+            .for_each(|(event, _)| push(event));
         for (index, call) in (0..).zip(&said.tool_calls) {
             push(ChatEvent::ToolCall(ToolCallDelta {
                 index,

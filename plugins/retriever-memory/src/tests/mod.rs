@@ -1,0 +1,5 @@
+//! The collection over a store in memory: alone, and with several instances at once.
+
+mod alone;
+mod fake;
+mod together;
