@@ -2,12 +2,17 @@
 //! take their turns one after another, however many instances each of them has running.
 //!
 //! A guest that has used little CPU time never comes here. A heavy one takes a turn for each poll, which the epoch ends
-//! after a millisecond.
+//! after a millisecond. What the host copies for a guest no epoch ends: a plugin whose polls are long again and again counts
+//! as heavy from the first poll of each visit on, until it has been light for a while.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::limits;
 
 /// The turns of one engine.
 #[derive(Debug)]
@@ -28,6 +33,25 @@ struct Turns {
 pub(crate) struct Lane {
     lanes: Arc<Lanes>,
     number: u64,
+    heavy: AtomicBool,
+    debt: Mutex<Debt>,
+}
+
+/// Time of long polls, paid off as time passes.
+#[derive(Debug)]
+struct Debt {
+    owed: Duration,
+    since: Instant,
+}
+
+impl Debt {
+    /// What is still owed now.
+    fn settle(&mut self, now: Instant) -> Duration {
+        let paid = now.duration_since(self.since).mul_f64(limits::LONG_POLL_SHARE);
+        self.owed = self.owed.saturating_sub(paid);
+        self.since = now;
+        self.owed
+    }
 }
 
 /// A wish for a turn.
@@ -68,6 +92,11 @@ impl Lanes {
         Arc::new(Lane {
             lanes: Arc::clone(self),
             number: turns.lanes,
+            heavy: AtomicBool::new(false),
+            debt: Mutex::new(Debt {
+                owed: Duration::ZERO,
+                since: Instant::now(),
+            }),
         })
     }
 
@@ -104,6 +133,30 @@ impl Turns {
 }
 
 impl Lane {
+    /// Whether its guests take turns from their first poll on.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.heavy.load(Ordering::Relaxed) && self.settled()
+    }
+
+    fn settled(&self) -> bool {
+        let heavy = lock(&self.debt).settle(Instant::now()) > limits::LONG_POLL_DEBT / 2;
+        self.heavy.store(heavy, Ordering::Relaxed);
+        heavy
+    }
+
+    /// One of its polls took so long.
+    pub(crate) fn polled(&self, took: Duration) {
+        if took < limits::LONG_POLL {
+            return;
+        }
+        let mut debt = lock(&self.debt);
+        debt.settle(Instant::now());
+        debt.owed = (debt.owed + took).min(limits::LONG_POLL_DEBT * 2);
+        if debt.owed > limits::LONG_POLL_DEBT {
+            self.heavy.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Waits for a turn.
     pub(crate) fn turn(self: &Arc<Self>) -> Waiting {
         Waiting {
@@ -206,6 +259,20 @@ mod tests {
             running = None;
         }
         assert_eq!(order, "ghghhhh", "one each, as long as both wait");
+    }
+
+    #[test]
+    fn one_long_poll_is_an_accident_and_many_are_a_habit() {
+        let lane = Lanes::with(1).lane();
+        lane.polled(limits::LONG_POLL * 3);
+        lane.polled(limits::LONG_POLL / 2);
+        assert!(!lane.is_heavy());
+        for _ in 0..100 {
+            lane.polled(limits::LONG_POLL);
+        }
+        assert!(lane.is_heavy());
+        lock(&lane.debt).since = Instant::now() - Duration::from_secs(60);
+        assert!(!lane.is_heavy(), "after a while it is as any other");
     }
 
     #[test]

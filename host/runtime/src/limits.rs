@@ -115,6 +115,16 @@ pub const OFFERS: usize = 64;
 /// Chunks that one `next` may return: more than a fast model says in a second.
 pub const CHUNKS_PER_NEXT: usize = 4_096;
 
+/// A poll that takes longer was not the guest's own doing, which the epoch ends after a millisecond: the host copied much
+/// for it, or the machine was busy.
+pub const LONG_POLL: Duration = Duration::from_millis(3);
+
+/// Time of long polls that a plugin may owe before its guests take turns from their first poll on.
+pub const LONG_POLL_DEBT: Duration = Duration::from_millis(60);
+
+/// The share of time by which that debt is paid off: what a busy machine alone makes of polls stays below it.
+pub const LONG_POLL_SHARE: f64 = 0.05;
+
 /// CPU time of a visit after which it counts as heavy and takes turns with other heavy ones: twenty times what a common
 /// visit takes.
 pub const HEAVY: Duration = Duration::from_millis(2);

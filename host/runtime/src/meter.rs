@@ -47,8 +47,24 @@ impl Meter {
 
     fn leave(&self) {
         let since = self.since_ns.swap(0, Ordering::Relaxed);
-        self.used_ns
-            .fetch_add(self.now_ns().saturating_sub(since), Ordering::Relaxed);
+        let took = self.now_ns().saturating_sub(since);
+        self.used_ns.fetch_add(took, Ordering::Relaxed);
+        self.lane.polled(Duration::from_nanos(took));
+    }
+
+    /// Whether the visit needs no turn to go on.
+    fn is_light(&self) -> bool {
+        self.used_ns.load(Ordering::Relaxed) < u64::try_from(limits::HEAVY.as_nanos()).unwrap_or(u64::MAX)
+            && !self.lane.is_heavy()
+    }
+
+    /// Does what costs the host much on behalf of the guest, e.g. giving back its memory.
+    pub(crate) async fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _turn = match self.is_light() {
+            true => None,
+            false => Some(self.lane.turn().await),
+        };
+        work()
     }
 
     /// Time used, the running poll included.
@@ -78,7 +94,7 @@ impl Meter {
         let mut future = pin!(future);
         let mut waiting = None;
         std::future::poll_fn(|context| {
-            let _turn = if self.used() < limits::HEAVY {
+            let _turn = if self.is_light() {
                 None
             } else {
                 let wait = waiting.get_or_insert_with(|| self.lane.turn());

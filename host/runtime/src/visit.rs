@@ -112,8 +112,15 @@ impl<B: Bindings> Visit<B> {
                 self.instance = Some(instance);
                 Ok(value)
             }
-            Ok(Err(error)) => Err(self.record.failed(trapped(&instance.store, &error))),
-            Err(_) => Err(self.record.failed(timed_out(&self.record.plugin))),
+            Ok(Err(error)) => {
+                let problem = self.record.failed(trapped(&instance.store, &error));
+                meter.in_turn(|| drop(instance)).await;
+                Err(problem)
+            }
+            Err(_) => {
+                meter.in_turn(|| drop(instance)).await;
+                Err(self.record.failed(timed_out(&self.record.plugin)))
+            }
         }
     }
 
@@ -180,8 +187,15 @@ async fn fresh<B: Bindings>(
     record.peak_memory = store.data().memory.peak();
     let bindings = match made {
         Ok(Ok(bindings)) => bindings,
-        Ok(Err(error)) => return Err(record.failed(trapped(&store, &error))),
-        Err(_) => return Err(record.failed(timed_out(&record.plugin))),
+        Ok(Err(error)) => {
+            let problem = record.failed(trapped(&store, &error));
+            meter.in_turn(|| drop(store)).await;
+            return Err(problem);
+        }
+        Err(_) => {
+            meter.in_turn(|| drop(store)).await;
+            return Err(record.failed(timed_out(&record.plugin)));
+        }
     };
     Ok(Instance {
         store,
