@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 use crate::lane::Lane;
 use crate::limits;
 
@@ -60,11 +62,11 @@ impl Meter {
 
     /// Does what costs the host much on behalf of the guest, e.g. giving back its memory.
     pub(crate) async fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _turn = match self.is_light() {
-            true => None,
-            false => Some(self.lane.turn().await),
-        };
-        work()
+        if self.is_light() {
+            return work();
+        }
+        let _turn = self.lane.turn().await;
+        aside(work)
     }
 
     /// Time used, the running poll included.
@@ -94,15 +96,13 @@ impl Meter {
         let mut future = pin!(future);
         let mut waiting = None;
         std::future::poll_fn(|context| {
-            let _turn = if self.is_light() {
-                None
-            } else {
-                let wait = waiting.get_or_insert_with(|| self.lane.turn());
-                let turn = ready!(Pin::new(wait).poll(context));
-                waiting = None;
-                Some(turn)
-            };
-            self.poll(future.as_mut(), context)
+            if self.is_light() {
+                return self.poll(future.as_mut(), context);
+            }
+            let wait = waiting.get_or_insert_with(|| self.lane.turn());
+            let _turn = ready!(Pin::new(wait).poll(context));
+            waiting = None;
+            aside(|| self.poll(future.as_mut(), context))
         })
         .await
     }
@@ -112,6 +112,14 @@ impl Meter {
         let polled = future.poll(context);
         self.leave();
         polled
+    }
+}
+
+/// What may hold its thread for long: the tasks that wait behind it are handed to another one first.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
