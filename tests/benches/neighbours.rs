@@ -130,25 +130,26 @@ struct Tally {
     longest_us: AtomicU64,
 }
 
+/// A bad plugin; one whose check is what is bad is loaded again and again.
+#[derive(Clone)]
+enum Bad {
+    Loaded(Arc<ProviderPlugin>),
+    ToLoad(Runtime, Arc<PluginSpec>),
+}
+
 /// One caller of the bad plugin, until it is told to stop.
-async fn caller(runtime: Runtime, spec: PluginSpec, what: &'static str, stop: Arc<AtomicBool>, tally: Arc<Tally>) {
-    let plugin = match what {
-        "check" => None,
-        _ => {
-            let loaded = Plugin::load(&runtime, spec.clone()).unwrap();
-            Some(ProviderPlugin::start(loaded).await.unwrap())
-        }
-    };
+async fn caller(bad: Bad, what: &'static str, stop: Arc<AtomicBool>, tally: Arc<Tally>) {
     while !stop.load(Ordering::Relaxed) {
         let began = Instant::now();
-        let outcome = match &plugin {
-            None => {
-                let loaded = Plugin::load(&runtime, spec.clone()).unwrap();
-                ProviderPlugin::start(loaded).await.map(drop)
+        let outcome = match &bad {
+            Bad::ToLoad(runtime, spec) => {
+                let (runtime, spec) = (runtime.clone(), Arc::clone(spec));
+                let loaded = tokio::task::spawn_blocking(move || Plugin::load(&runtime, spec.as_ref().clone())).await;
+                ProviderPlugin::start(loaded.unwrap().unwrap()).await.map(drop)
             }
-            Some(plugin) => {
+            Bad::Loaded(plugin) => {
                 let tenant = if what == "start" { "victim" } else { "a" };
-                answered(plugin, &call(tenant), what).await
+                answered(plugin.as_ref(), &call(tenant), what).await
             }
         };
         let took = u64::try_from(began.elapsed().as_micros()).unwrap();
@@ -173,17 +174,18 @@ async fn neighbours(runtime: &Runtime, good: &Arc<ProviderPlugin>) -> bool {
             ..PluginLimits::default()
         };
         let bad = spec(fixture, &format!("tests/fixtures/{fixture}"), "{}".to_owned(), limits);
+        let bad = match what {
+            "check" => Bad::ToLoad(runtime.clone(), Arc::new(bad)),
+            _ => {
+                let loaded = Plugin::load(runtime, bad).unwrap();
+                Bad::Loaded(Arc::new(ProviderPlugin::start(loaded).await.unwrap()))
+            }
+        };
         let quiet = p99(good).await;
         let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
         let mut callers = tokio::task::JoinSet::new();
         for _ in 0..CALLERS {
-            callers.spawn(caller(
-                runtime.clone(),
-                bad.clone(),
-                what,
-                Arc::clone(&stop),
-                Arc::clone(&tally),
-            ));
+            callers.spawn(caller(bad.clone(), what, Arc::clone(&stop), Arc::clone(&tally)));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
         let beside = p99(good).await;

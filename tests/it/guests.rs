@@ -25,3 +25,106 @@ fn the_plugins_own_tests_pass() {
 fn the_sdks_own_tests_pass() {
     tests_of("sdk/rust", 40);
 }
+
+/// Runs a program in a folder of the repository; its output is the failure's message.
+fn runs(folder: &str, program: &std::path::Path, arguments: &[&str]) {
+    let ran = std::process::Command::new(program)
+        .args(arguments)
+        .current_dir(root().join(folder))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("GOFLAGS", "-mod=mod -buildvcs=false")
+        .env("GOPROXY", "off")
+        .env("GOTOOLCHAIN", "local")
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        ran.status.success(),
+        "{folder}\n{}{}",
+        text(&ran.stdout),
+        text(&ran.stderr)
+    );
+}
+
+#[test]
+fn the_python_and_javascript_sdks_and_examples_pass_their_own_tests() {
+    runs(
+        "sdk/python",
+        "python3".as_ref(),
+        &["-m", "unittest", "discover", "-s", "tests"],
+    );
+    for example in ["exact-python", "evaluator-readability"] {
+        runs(
+            &format!("plugins/examples/{example}"),
+            "python3".as_ref(),
+            &["-m", "unittest"],
+        );
+    }
+    runs("sdk/javascript", "npm".as_ref(), &["test", "--silent"]);
+    for example in ["exact-javascript", "instrumentor-keywords"] {
+        runs(
+            &format!("plugins/examples/{example}"),
+            "npm".as_ref(),
+            &["test", "--silent"],
+        );
+    }
+}
+
+#[test]
+fn the_c_sdk_and_examples_pass_their_own_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    for (place, sources) in [
+        (
+            "sdk/c",
+            &["tests/test.c", "encaje_json.c", "encaje_stream.c", "encaje_text.c"][..],
+        ),
+        (
+            "plugins/examples/exact-c",
+            &[
+                "tests/test.c",
+                "metric.c",
+                "../../../sdk/c/encaje_json.c",
+                "../../../sdk/c/encaje_text.c",
+            ],
+        ),
+        (
+            "plugins/examples/evaluator-distance",
+            &["tests/test.c", "distance.c", "../../../sdk/c/encaje_text.c"],
+        ),
+    ] {
+        let program = folder.path().join("test");
+        let output = program.display().to_string();
+        let options = ["-std=c17", "-I.", "-I../../../sdk/c", "-o", &output];
+        runs(place, "cc".as_ref(), &[&options[..], sources].concat());
+        runs(place, &program, &[]);
+    }
+}
+
+#[test]
+fn the_go_sdk_and_examples_pass_their_own_tests() {
+    let path = root().join("plugins/examples/exact-go");
+    let settings = encaje_supply::guest_target::Settings::from_environment();
+    encaje_supply::build::build_plugin(&home(), &path, &settings, &TerminalProgress::new()).unwrap();
+    let go = file_named("go", &home().toolchains()).expect("the build has installed it");
+    for (place, packages) in [
+        ("sdk/go", &["./lines", "./retryafter", "./wit/types"][..]),
+        ("plugins/examples/exact-go", &["./metric"]),
+        ("plugins/examples/provider-ollama", &["./wire"]),
+    ] {
+        runs(place, &go, &[&["test"], packages].concat());
+    }
+}
+
+/// A program of this name in a folder `bin` anywhere below.
+fn file_named(name: &str, folder: &std::path::Path) -> Option<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir() && !path.is_symlink());
+    let in_bin = folder.file_name().is_some_and(|folder| folder == "bin");
+    let here = files
+        .into_iter()
+        .find(|path| in_bin && path.file_name().is_some_and(|file| file == name));
+    here.or_else(|| folders.iter().find_map(|folder| file_named(name, folder)))
+}

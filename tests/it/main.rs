@@ -8,11 +8,13 @@
     reason = "a test that fails should say where; and in one binary, `pub` reaches as far as it can"
 )]
 
+mod authors;
 mod commands;
 mod guests;
 mod hostile;
 mod inference;
 mod kinds;
+mod languages;
 mod misbehaviour;
 mod openai;
 mod provider;

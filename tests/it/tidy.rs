@@ -30,6 +30,7 @@ const IMPORTS: [(&str, &[&str]); 9] = [
             "inference",
             "http",
             "supply",
+            "testkit",
         ],
     ),
 ];

@@ -58,6 +58,8 @@ pub enum Command {
     Model(Model),
     /// Talks to a model of a running server.
     Chat(Chat),
+    /// Looks at everything that a server needs, and says what to do about what is wrong.
+    Doctor,
     /// Measures a running server.
     Bench(Bench),
 }
@@ -141,6 +143,20 @@ pub struct Remote {
 pub enum Plugin {
     /// The plugins that the registry declares.
     List,
+    /// Makes a folder with a new plugin that builds, passes its test and runs as it is.
+    New {
+        /// Its name: lower-case letters, digits and `-`.
+        name: String,
+        /// `provider`, `storage`, `evaluator`, `instrumentor`, `retriever` or `source`.
+        #[arg(long)]
+        kind: String,
+        /// The language, e.g. `rust`, `python`, `javascript`, `typescript`, `go`, `c`.
+        #[arg(long, default_value = "rust")]
+        lang: String,
+        /// The folder [default: one of that name in the current folder].
+        #[arg(long)]
+        into: Option<PathBuf>,
+    },
     /// Builds a plugin's folder to one component file.
     Build {
         /// The folder that holds `plugin.toml`.
@@ -165,11 +181,56 @@ pub enum Plugin {
         #[arg(long)]
         json: bool,
     },
+    /// Runs the conformance kit over a plugin.
+    Test(Test),
+    /// Says in words why a component does not fit this host, and what to do about it.
+    Doctor {
+        /// A component file.
+        file: PathBuf,
+    },
     /// Shows a component's manifest, imports, exports, size and digest.
     Inspect {
         /// A component file.
         file: PathBuf,
     },
+}
+
+/// Options of `plugin test`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Test {
+    /// A folder, which is built first, or a component file.
+    #[arg(default_value = ".")]
+    pub plugin: PathBuf,
+    /// The plugin's configuration, a JSON object; its manifest's defaults stand behind it.
+    #[arg(long, value_name = "JSON")]
+    pub config: Option<String>,
+    /// A host that it may ask, e.g. 127.0.0.1:11434; may be given several times.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http: Vec<String>,
+    /// The model that a provider is asked for [default: the first that it lists].
+    #[arg(long)]
+    pub model: Option<String>,
+    /// A word that an instrumentor reacts to; may be given several times.
+    #[arg(long = "word", value_name = "WORD")]
+    pub words: Vec<String>,
+    /// What an evaluator's metrics are started with, a JSON object.
+    #[arg(long, value_name = "JSON")]
+    pub params: Option<String>,
+    /// What a retriever's collections are made with, a JSON object.
+    #[arg(long, value_name = "JSON")]
+    pub spec: Option<String>,
+    /// One that does not go with it.
+    #[arg(long, value_name = "JSON")]
+    pub other_spec: Option<String>,
+    /// Where a source begins.
+    #[arg(long)]
+    pub location: Option<String>,
+    /// What the random cases are made of.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Random cases of each check.
+    #[arg(long)]
+    pub cases: Option<u32>,
 }
 
 /// What `model` can do.

@@ -49,6 +49,7 @@ pub fn run(args: Args) -> Result<()> {
             Command::Plugin(what) => command::plugin::run(&args.common, what).await,
             Command::Model(what) => command::model::run(&args.common, what).await,
             Command::Chat(options) => command::chat::run(&args.common, &options).await,
+            Command::Doctor => command::doctor::run(&args.common),
             Command::Bench(options) => command::bench::run(&options).await,
         }
     })

@@ -23,6 +23,7 @@ mod lock;
 pub mod models;
 mod process;
 pub mod progress;
+pub mod scaffold;
 mod staging;
 
 pub use digest::{Sha256, Sha256Error};

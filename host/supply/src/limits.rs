@@ -22,6 +22,9 @@ pub const SYSROOT_BUILD: Duration = Duration::from_secs(1800);
 /// How long one plugin may take to build, its dependencies' downloads included.
 pub const PLUGIN_BUILD: Duration = Duration::from_secs(1800);
 
+/// How long installing the tools of one language may take: 30 MB (Python) or 20 MB (JavaScript) over a slow line.
+pub const TOOLS_INSTALL: Duration = Duration::from_secs(1800);
+
 /// How long the native unit tests of one guest workspace may take, build included.
 pub const GUEST_TESTS: Duration = Duration::from_secs(1800);
 

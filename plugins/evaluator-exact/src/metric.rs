@@ -125,6 +125,9 @@ impl Metric {
 }
 
 fn parse<'a, T: Deserialize<'a>>(params: &'a str) -> Result<T, Problem> {
+    if !params.trim_start().starts_with('{') {
+        return Err(Problem::invalid_request("params: not a JSON object").with_param("params"));
+    }
     serde_json::from_str(params)
         .map_err(|error| Problem::invalid_request(format!("params: {error}")).with_param("params"))
 }
@@ -293,6 +296,7 @@ mod tests {
             ("length", r#"{"unit":"tokens"}"#),
             ("length", r#"{"min":-1}"#),
             ("length", "[]x"),
+            ("exact_match", "[]"),
         ] {
             let problem = Metric::new(name, params).unwrap_err();
             assert!(matches!(problem.kind, ProblemKind::InvalidRequest), "{params}");

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-/// Pragmas that describe the schema, and the one that full-text tables ask for. `user_version` may be read, not set.
-const PRAGMAS: [&str; 8] = [
+/// Pragmas that describe the schema, the one that full-text tables ask for, and the one that SQLite itself asks for when a
+/// required column is added to a table with rows. `user_version` may be read, not set.
+const PRAGMAS: [&str; 9] = [
     "table_info",
     "table_xinfo",
     "table_list",
@@ -18,6 +19,7 @@ const PRAGMAS: [&str; 8] = [
     "foreign_key_list",
     "user_version",
     "data_version",
+    "quick_check",
 ];
 
 /// Functions that reach files or code, whether or not this build of SQLite has them.

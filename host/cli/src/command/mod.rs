@@ -2,6 +2,9 @@
 
 pub(crate) mod bench;
 pub(crate) mod chat;
+mod conformance;
+mod diagnose;
+pub(crate) mod doctor;
 pub(crate) mod model;
 pub(crate) mod plan;
 pub(crate) mod plugin;

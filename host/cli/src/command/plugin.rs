@@ -1,4 +1,4 @@
-//! `plugin list`, `build` and `inspect`; `top` is in a file of its own.
+//! `plugin new`, `list`, `build` and `inspect`; `top` is in a file of its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use encaje_registry::{Digest, Lock, Manifest, format_size};
 use encaje_supply::build::component;
+use encaje_supply::scaffold;
 use encaje_supply::{EncajeHome, Progress, Quiet, TerminalProgress};
 
-use super::{table, top};
+use super::{conformance, diagnose, table, top};
 use crate::args::{Common, Plugin as What};
 use crate::artifacts::{self, Component};
 use crate::config::Config;
@@ -23,13 +24,18 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
     {
         return top::run(&remote, every, once, json).await;
     }
+    if let What::Test(options) = what {
+        return conformance::run(&home(common)?, &options).await;
+    }
     let common = common.clone();
     // Compiling and hashing block.
     tokio::task::spawn_blocking(move || match what {
         What::List => list(&common),
+        What::New { name, kind, lang, into } => begin(&common, &name, &kind, &lang, into.as_deref()),
         What::Build { folder, output } => build(&common, &folder, output.as_deref()),
+        What::Doctor { file } => diagnose::run(&file),
         What::Inspect { file } => inspect(&file),
-        What::Top { .. } => Ok(()),
+        What::Top { .. } | What::Test(_) => Ok(()),
     })
     .await?
 }
@@ -64,11 +70,26 @@ fn list(common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn build(common: &Common, folder: &Path, output: Option<&Path>) -> Result<()> {
-    let home = match &common.home {
+fn begin(common: &Common, name: &str, kind: &str, language: &str, into: Option<&Path>) -> Result<()> {
+    let folder = into.map_or_else(|| Path::new(name).to_owned(), Path::to_owned);
+    scaffold::new_plugin(&home(common)?, name, kind, language, &folder)?;
+    let shown = folder.display();
+    println!("{shown}: a {kind} in {language}");
+    println!("build it with   encaje plugin build {shown}");
+    println!("and serve it with this in registry.toml:\n");
+    println!("[plugins.{name}]\nkind = \"{kind}\"\nsource = {{ path = \"{shown}\" }}");
+    Ok(())
+}
+
+fn home(common: &Common) -> Result<EncajeHome> {
+    Ok(match &common.home {
         Some(home) => EncajeHome::at(home.clone())?,
         None => EncajeHome::from_environment()?,
-    };
+    })
+}
+
+fn build(common: &Common, folder: &Path, output: Option<&Path>) -> Result<()> {
+    let home = home(common)?;
     let folder = std::path::absolute(folder)?;
     let built = artifacts::build(&home, &folder, &TerminalProgress::new())?;
     let file = match output {

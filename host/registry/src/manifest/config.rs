@@ -140,6 +140,25 @@ pub(super) fn check(registry: &Registry, plugin: &Plugin, schema: &Value) -> Res
     if found.is_empty() { Ok(config) } else { Err(found) }
 }
 
+/// A `config` outside of a registry, with the defaults filled in.
+///
+/// # Errors
+/// What the schema refuses, in words.
+pub(super) fn alone(schema: &Value, mut config: Value) -> Result<Value, String> {
+    fill(schema, &mut config);
+    let validator = compile(schema).map_err(|error| error.to_string())?;
+    let wrong: Vec<String> = validator
+        .iter_errors(&config)
+        .take(crate::limits::MAX_DIAGNOSTICS)
+        .map(|error| format!("`config{}`: {}", dotted(error.instance_path().as_str()), error.masked()))
+        .collect();
+    if wrong.is_empty() {
+        Ok(config)
+    } else {
+        Err(wrong.join("\n"))
+    }
+}
+
 fn refuse(
     registry: &Registry,
     plugin: &Plugin,

@@ -54,7 +54,8 @@ const MANIFEST: Shape = Shape {
 };
 
 const BUILD: Shape = Shape {
-    known: &["language"],
+    // The entry is the builder's matter; it is not looked at here.
+    known: &["language", "entry"],
     renamed: &[("lang", "`language`"), ("tool", "`language`")],
 };
 
@@ -144,6 +145,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// A `config`, a JSON object, for the plugin outside of a registry: checked, with the defaults filled in.
+    ///
+    /// # Errors
+    /// What the schema refuses, in words.
+    pub fn configured(&self, config: Value) -> Result<Value, String> {
+        config::alone(&self.config_schema, config)
+    }
+
     /// Reads a manifest's text. `origin_name` is how diagnostics name it, e.g. its path.
     ///
     /// # Errors

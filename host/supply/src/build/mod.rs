@@ -1,12 +1,16 @@
-//! Builds a plugin folder (`plugin.toml` and Rust source) into one component file with the manifest inside, and keeps the
+//! Builds a plugin folder (`plugin.toml` and source) into one component file with the manifest inside, and keeps the
 //! result by the hash of all that went in. The manifest is opaque text here: what it means is the registry's matter, but
-//! for the one key `build.language`. Nothing is run that the plugin's own cargo build does not run.
+//! for the language and the entry of the build, and for other languages than Rust the kind and the name. Nothing is run
+//! that the language's own build does not run.
 
 mod cache;
 mod cargo;
 pub mod component;
+mod foreign;
+mod language;
 mod native_tests;
 mod sources;
+mod wit;
 
 use std::{
     fs, io,
@@ -23,6 +27,7 @@ use crate::{
     lock,
     progress::Progress,
 };
+use foreign::Folder;
 use sources::Plugin;
 
 /// The file that makes a folder a plugin.
@@ -68,7 +73,8 @@ pub enum BuildError {
     },
     /// The manifest names a language that this builder does not know.
     #[error(
-        "{path:?} is written in {language:?}; `rust` is the language that can be built here. Build it with its own tools and name the .wasm file"
+        "{path:?} is written in {language:?}; the languages that can be built here are {}. Build it with its own tools and name the .wasm file",
+        language::names().join(", ")
     )]
     Language {
         /// The folder.
@@ -84,6 +90,14 @@ pub enum BuildError {
         /// Which limit.
         reason: String,
     },
+    /// The language's tools are not here and cannot be installed; the reason says what is missing and what to do.
+    #[error("{language} plugins cannot be built here: {reason}")]
+    Tools {
+        /// As `build.language` says it.
+        language: &'static str,
+        /// What is missing.
+        reason: String,
+    },
     /// No compiler or no guest target.
     #[error(transparent)]
     Target(#[from] GuestTargetError),
@@ -95,7 +109,7 @@ pub enum BuildError {
         /// The last of what the compiler wrote.
         output: String,
     },
-    /// Cargo ended well, but there is no component.
+    /// The tools ended well, but there is no component.
     #[error("{what} made no component: {reason}")]
     NoComponent {
         /// What was built.
@@ -119,11 +133,24 @@ impl BuildError {
 }
 
 /// Builds the plugin in `folder`, or takes it from the cache when nothing that goes into it has changed (a few
-/// milliseconds and two questions to rustc). Blocking. Parallel callers, in this process or others, share one build.
+/// milliseconds, and for Rust two questions to rustc). Blocking. Parallel callers, in this process or others, share one build.
 ///
 /// # Errors
 /// [`BuildError`]. On a failed compilation the compiler's output has gone to `progress`, and its end is in the error.
 pub fn build_plugin(
+    home: &EncajeHome,
+    folder: &Path,
+    settings: &Settings,
+    progress: &dyn Progress,
+) -> Result<Built, BuildError> {
+    let opened = Folder::open(folder)?;
+    if opened.language == "rust" {
+        return build_rust(home, &opened.path, settings, progress);
+    }
+    foreign::build(home, &opened, opened.tools()?, progress)
+}
+
+fn build_rust(
     home: &EncajeHome,
     folder: &Path,
     settings: &Settings,
@@ -168,6 +195,28 @@ pub fn build_plugin(
         ));
     }
     Err(BuildError::Unsettled(plugin.folder))
+}
+
+/// Where a plugin folder keeps the SDK of its language for editors and for unit tests without a build; kept with the
+/// plugin, so that a fresh checkout of it can be tested. It is no part of the sources: each build brings its own.
+pub const SDK_FOLDER: &str = ".encaje/sdk";
+
+/// Writes the SDK of the language that the folder's manifest names into [`SDK_FOLDER`] there, so that unit tests and editors
+/// find it. Whether there was one to write: Rust's comes from cargo.
+///
+/// # Errors
+/// [`BuildError`] when the folder is no plugin or cannot be written, or nobody knows the language.
+pub fn lay_out_sdk(folder: &Path) -> Result<bool, BuildError> {
+    let opened = Folder::open(folder)?;
+    if opened.language == "rust" {
+        return Ok(false);
+    }
+    let language = opened.tools()?;
+    if language.sdk().is_empty() {
+        return Ok(false);
+    }
+    language::lay_out_sdk(language, &opened.path.join(SDK_FOLDER))?;
+    Ok(true)
 }
 
 /// The text of a folder's `plugin.toml`.

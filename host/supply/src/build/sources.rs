@@ -226,6 +226,41 @@ pub(super) fn key(plugin: &Plugin, context: &str) -> Result<String, BuildError> 
     files.hash(&format!("{context}\n{}\n{}\n", plugin.name, plugin.folder.display()))
 }
 
+/// The hash of all files of one folder, with `context` before it: for languages whose plugins are folders of their own.
+pub(super) fn key_of_folder(folder: &Path, context: &str) -> Result<String, BuildError> {
+    let mut files = Files {
+        of: folder,
+        found: BTreeMap::new(),
+        bytes: 0,
+    };
+    files.collect(folder, 0)?;
+    files.hash(&format!("{context}\n{}\n", folder.display()))
+}
+
+/// Copies the files that `key_of_folder` covers, for tools that write beside the sources that they read.
+pub(super) fn copy_folder(folder: &Path, to: &Path) -> Result<(), BuildError> {
+    let mut files = Files {
+        of: folder,
+        found: BTreeMap::new(),
+        bytes: 0,
+    };
+    files.collect(folder, 0)?;
+    for path in files.found.keys() {
+        let Ok(inner) = path.strip_prefix(folder) else {
+            continue;
+        };
+        let target = to.join(inner);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(|error| BuildError::file("create", parent, error))?;
+        }
+        fs::copy(path, &target).map_err(|error| BuildError::file("copy", path, error))?;
+    }
+    Ok(())
+}
+
+/// Folders that hold build results or downloads, in whatever language. What was downloaded is told by its lock file.
+const NO_SOURCE: [&str; 3] = ["target", "node_modules", "__pycache__"];
+
 /// The files to hash, in an order that does not depend on the file system.
 struct Files<'a> {
     of: &'a Path,
@@ -250,7 +285,8 @@ impl Files<'_> {
                 kind.is_dir()
             };
             // Build results and an editor's own folders are no source.
-            if is_folder && (name == "target" || name.as_encoded_bytes().starts_with(b".")) {
+            if is_folder && (NO_SOURCE.iter().any(|other| name == *other) || name.as_encoded_bytes().starts_with(b"."))
+            {
                 continue;
             }
             if is_folder {

@@ -206,3 +206,21 @@ async fn quantiles_are_there_for_guests() {
     .unwrap();
     assert_eq!(rows.values, [[Value::Real(2.5)]]);
 }
+
+#[tokio::test]
+async fn a_required_column_can_be_added_to_a_table_with_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(folder.path());
+    write(&database, "CREATE TABLE t (a INTEGER NOT NULL PRIMARY KEY)")
+        .await
+        .unwrap();
+    write(&database, "INSERT INTO t VALUES (1), (2)").await.unwrap();
+    write(&database, "ALTER TABLE t ADD COLUMN b TEXT NOT NULL DEFAULT 'x'")
+        .await
+        .unwrap();
+    let rows = database
+        .query("SELECT a, b FROM t ORDER BY a", Vec::new(), 10)
+        .await
+        .unwrap();
+    assert_eq!(rows.values[1], [Value::Integer(2), Value::Text("x".to_owned())]);
+}

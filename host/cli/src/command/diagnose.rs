@@ -1,0 +1,270 @@
+//! `plugin doctor`: why a component does not fit this host, in words, and what to do about it.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use encaje_registry::{Manifest, render};
+use encaje_supply::build::component::{self, Outside};
+
+/// The version of the contracts that this host serves.
+const SERVED: &str = "0.1";
+
+/// The kinds, each with the interface that it exports.
+const KINDS: [&str; 6] = [
+    "provider",
+    "storage",
+    "evaluator",
+    "instrumentor",
+    "retriever",
+    "source",
+];
+
+pub(crate) fn run(file: &Path) -> Result<()> {
+    let wasm = component::read_file(file)?;
+    let wrong = findings(&wasm);
+    if wrong.is_empty() {
+        println!(
+            "{}: nothing is wrong with it as far as it can be seen without running it",
+            file.display()
+        );
+        println!(
+            "run the conformance kit over it with   encaje plugin test {}",
+            file.display()
+        );
+        return Ok(());
+    }
+    for one in &wrong {
+        println!("- {one}");
+    }
+    bail!("{} is not a plugin that this host can run", file.display());
+}
+
+/// Everything that keeps a file from being a plugin.
+fn findings(wasm: &[u8]) -> Vec<String> {
+    if !wasm.starts_with(b"\0asm") {
+        let what = match wasm {
+            [0x7f, b'E', b'L', b'F', ..] => "native code, which is never accepted",
+            [b'#', b'!', ..] | [b'(', ..] => "text",
+            [] => "empty",
+            _ => "something else",
+        };
+        return vec![format!(
+            "The file is {what}, not WebAssembly: name the .wasm file that `encaje plugin build` made."
+        )];
+    }
+    if wasm.get(4..8) == Some(&[1, 0, 0, 0]) {
+        return vec![
+            "The file is a core module, not a component: build it with `encaje plugin build`, which makes a component of it."
+                .to_owned(),
+        ];
+    }
+    let outside = match component::inspect(wasm) {
+        Ok(outside) => outside,
+        Err(error) => return vec![format!("The file is damaged: {error}. Build it again.")],
+    };
+    let mut wrong = Vec::new();
+    let kind = manifest(&outside, &mut wrong);
+    exports(&outside, kind.as_deref(), &mut wrong);
+    imports(&outside, &mut wrong);
+    wrong
+}
+
+/// The kind that the manifest names.
+fn manifest(outside: &Outside, wrong: &mut Vec<String>) -> Option<String> {
+    let Some(text) = &outside.manifest else {
+        wrong.push(
+            "It carries no manifest, so nothing says what it is and what it needs: build it with `encaje plugin build`, \
+             which embeds `plugin.toml`."
+                .to_owned(),
+        );
+        return None;
+    };
+    match Manifest::parse(text, "its manifest") {
+        Ok(manifest) => Some(manifest.kind.as_str().to_owned()),
+        Err(diagnostics) => {
+            wrong.push(format!("Its manifest is not sound:\n{}", render(&diagnostics)));
+            None
+        }
+    }
+}
+
+/// `encaje:provider/provider@0.1.0` as package, interface and version.
+fn parts(name: &str) -> Option<(&str, &str, &str)> {
+    let (path, version) = name.strip_prefix("encaje:")?.rsplit_once('@')?;
+    let (package, interface) = path.split_once('/')?;
+    Some((package, interface, version))
+}
+
+fn serves(version: &str) -> bool {
+    version.strip_prefix(SERVED).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn exports(outside: &Outside, kind: Option<&str>, wrong: &mut Vec<String>) {
+    let own: Vec<(&str, &str)> = outside
+        .exports
+        .iter()
+        .filter_map(|item| parts(&item.name))
+        .filter(|(package, interface, _)| KINDS.contains(package) && package == interface)
+        .map(|(package, _, version)| (package, version))
+        .collect();
+    match own.as_slice() {
+        [] => wrong.push(format!(
+            "It exports none of the plugin interfaces ({}): it was not built for a world of this host's `wit` folder.",
+            KINDS.map(|kind| format!("`encaje:{kind}/{kind}@{SERVED}.0`")).join(", ")
+        )),
+        [(built, version)] if !serves(version) => wrong.push(format!(
+            "It was built for {built} {version}, and this host serves {built} {SERVED}: build it again with this host's \
+             `wit` folder (`encaje plugin build` does)."
+        )),
+        [(built, _)] if kind.is_some_and(|kind| kind != *built) => wrong.push(format!(
+            "Its manifest calls it a {}, and it exports `encaje:{built}/{built}`: correct `kind` in plugin.toml, or build it \
+             for the other world.",
+            kind.unwrap_or_default()
+        )),
+        [_] => {}
+        several => wrong.push(format!(
+            "It exports {} plugin interfaces at once; a plugin is of one kind: build one for each.",
+            several.len()
+        )),
+    }
+    let lifecycle = outside.exports.iter().filter_map(|item| parts(&item.name));
+    let lifecycle = lifecycle.filter(|(package, interface, _)| (*package, *interface) == ("common", "lifecycle"));
+    if !own.is_empty() && lifecycle.count() == 0 {
+        wrong.push(format!(
+            "It lacks `encaje:common/lifecycle@{SERVED}.0`, by which a plugin is checked before it serves: export `check`."
+        ));
+    }
+}
+
+fn imports(outside: &Outside, wrong: &mut Vec<String>) {
+    for item in &outside.imports {
+        let name = &item.name;
+        match parts(name) {
+            Some(("host" | "common", _, version)) if !serves(version) => wrong.push(format!(
+                "It imports `{name}`, and this host serves {SERVED}: build it again with this host's `wit` folder."
+            )),
+            Some(("host" | "common", _, _)) => {}
+            Some(_) => wrong.push(format!("It imports `{name}`, which a plugin exports and no host offers.")),
+            // Told once below.
+            None if name.starts_with("wasi:") => {}
+            None => wrong.push(format!(
+                "It imports `{name}`, which this host does not offer: a plugin imports `encaje:host/…` and `wasi:…` 0.2 alone."
+            )),
+        }
+    }
+    if let Some(item) = outside.imports.iter().find(|item| item.name.starts_with("wasi:http/")) {
+        wrong.push(format!(
+            "It imports `{}`, which this host does not link: requests go through `encaje:host/http`, which the operator \
+             grants host by host.",
+            item.name
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use encaje_supply::build::component::Item;
+
+    use super::*;
+
+    fn outside(imports: &[&str], exports: &[&str], kind: Option<&str>) -> Outside {
+        let item = |name: &&str| Item {
+            name: (*name).to_owned(),
+            kind: "instance",
+        };
+        let manifest = kind.map(|kind| {
+            format!(
+                "name = \"plugin-x\"\nversion = \"1.0.0\"\nkind = \"{kind}\"\npublisher = \"acme\"\nlicense = \"MIT\"\n\
+                 description = \"Works\"\nwit = \"0.1\"\n"
+            )
+        });
+        Outside {
+            imports: imports.iter().map(item).collect(),
+            exports: exports.iter().map(item).collect(),
+            manifest,
+            ..Outside::default()
+        }
+    }
+
+    fn said(outside: &Outside) -> String {
+        let mut wrong = Vec::new();
+        let kind = manifest(outside, &mut wrong);
+        exports(outside, kind.as_deref(), &mut wrong);
+        imports(outside, &mut wrong);
+        wrong.join("\n")
+    }
+
+    const LIFECYCLE: &str = "encaje:common/lifecycle@0.1.0";
+
+    #[test]
+    fn a_plugin_that_fits_is_left_alone() {
+        let fits = outside(
+            &[
+                "encaje:host/log@0.1.0",
+                "encaje:common/chat@0.1.3",
+                "wasi:io/streams@0.2.6",
+            ],
+            &[LIFECYCLE, "encaje:provider/provider@0.1.0"],
+            Some("provider"),
+        );
+        assert_eq!(said(&fits), "");
+    }
+
+    #[test]
+    fn each_mismatch_is_told_with_its_remedy() {
+        let provider = "encaje:provider/provider@0.1.0";
+        for (case, word) in [
+            (outside(&[], &[LIFECYCLE, provider], None), "no manifest"),
+            (
+                outside(&[], &[LIFECYCLE, "encaje:provider/provider@0.2.0"], Some("provider")),
+                "built for provider 0.2.0, and this host serves provider 0.1",
+            ),
+            (
+                outside(&[], &[provider], Some("provider")),
+                "lacks `encaje:common/lifecycle@0.1.0`",
+            ),
+            (
+                outside(&[], &[LIFECYCLE, provider], Some("storage")),
+                "calls it a storage",
+            ),
+            (
+                outside(&[], &["score"], Some("evaluator")),
+                "exports none of the plugin interfaces",
+            ),
+            (
+                outside(
+                    &["wasi:http/outgoing-handler@0.2.0"],
+                    &[LIFECYCLE, provider],
+                    Some("provider"),
+                ),
+                "requests go through `encaje:host/http`",
+            ),
+            (
+                outside(&["encaje:host/log@0.3.0"], &[LIFECYCLE, provider], Some("provider")),
+                "imports `encaje:host/log@0.3.0`, and this host serves 0.1",
+            ),
+            (
+                outside(&["acme:magic/wand@1.0.0"], &[LIFECYCLE, provider], Some("provider")),
+                "does not offer",
+            ),
+        ] {
+            let said = said(&case);
+            assert!(said.contains(word), "{word}:\n{said}");
+            assert_eq!(said.lines().filter(|line| line.starts_with("It")).count(), 1, "{said}");
+        }
+    }
+
+    #[test]
+    fn files_that_are_no_components_are_named() {
+        for (bytes, word) in [
+            (&b"\x7fELF\x02\x01"[..], "native code"),
+            (b"(component)", "text"),
+            (b"", "empty"),
+            (b"\0asm\x01\0\0\0", "core module"),
+            (b"\0asm\x0d\0\x01\0garbage", "damaged"),
+        ] {
+            let said = findings(bytes).join("\n");
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Puts a language's tools under `$ENCAJE_HOME/toolchains`: made once, behind a lock, finished by a marker file. What is
+//! run to make them is the language's own matter.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::BuildError;
+use crate::{digest::Sha256, home::EncajeHome, lock, progress::Progress};
+
+/// Written last: a folder without it was left by a killed process and is made anew.
+const FINISHED: &str = "finished";
+
+/// The folder of these tools, made by `make` where it is not there yet. `pins` is all that decides what lies in it. Tools
+/// such as virtual environments know their own path, so the folder is made in its final place and not renamed.
+pub(super) fn once(
+    home: &EncajeHome,
+    language: &'static str,
+    pins: &str,
+    progress: &dyn Progress,
+    make: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, BuildError> {
+    let digest = Sha256::of(pins.as_bytes()).to_string();
+    let name = format!("{language}-{}", digest.get(..16).unwrap_or_default());
+    let folder = home.toolchains().join(&name);
+    let finished = folder.join(FINISHED);
+    if finished.is_file() {
+        return Ok(folder);
+    }
+    let lock = home.toolchains().join(format!("{name}.lock"));
+    let _held = lock::acquire(&lock, &format!("installing the tools for {language} plugins"), progress)
+        .map_err(|error| BuildError::file("lock", &lock, error))?;
+    if finished.is_file() {
+        return Ok(folder);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|error| BuildError::file("remove", &folder, error))?;
+    }
+    fs::create_dir_all(&folder).map_err(|error| BuildError::file("create", &folder, error))?;
+    make(&folder).map_err(|reason| BuildError::Tools { language, reason })?;
+    fs::write(&finished, pins).map_err(|error| BuildError::file("write", &finished, error))?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Quiet;
+
+    #[test]
+    fn tools_are_made_once_and_again_after_a_failure_or_with_other_pins() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = EncajeHome::at(folder.path()).unwrap();
+        let made = std::cell::Cell::new(0);
+        let make = |pins: &str, outcome: Result<(), String>| {
+            once(&home, "python", pins, &Quiet, |folder| {
+                made.set(made.get() + 1);
+                assert_eq!(fs::read_dir(folder).unwrap().count(), 0, "what was left is gone");
+                fs::write(folder.join("half"), "").unwrap();
+                outcome
+            })
+        };
+        let error = make("a==1", Err("no line".into())).unwrap_err();
+        assert_eq!(error.to_string(), "python plugins cannot be built here: no line");
+        let first = make("a==1", Ok(())).unwrap();
+        assert_eq!(make("a==1", Ok(())).unwrap(), first);
+        assert_eq!(made.get(), 2);
+        assert_ne!(make("a==2", Ok(())).unwrap(), first);
+    }
+}

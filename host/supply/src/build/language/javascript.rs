@@ -1,0 +1,209 @@
+//! JavaScript and TypeScript: esbuild makes one module of the sources (types are stripped, not checked), componentize-qjs
+//! puts it into QuickJS. Both come from npm into a folder of our own; no install script is run.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use super::{
+    Job, Language, Tools, install,
+    runner::{Real, Runner},
+};
+use crate::{
+    build::{BuildError, cargo::failed},
+    home::EncajeHome,
+    limits::{PLUGIN_BUILD, QUESTION, TOOLS_INSTALL},
+    process,
+    progress::{Meter, Progress, Work},
+};
+
+/// What is installed.
+const PINS: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.25.12"];
+/// Part of the cache key: how the sources become one module. `encaje:` modules are the host's.
+const BUNDLE: [&str; 7] = [
+    "--bundle",
+    "--format=esm",
+    "--platform=neutral",
+    "--main-fields=module,main",
+    "--target=es2022",
+    "--external:encaje:*",
+    "--log-level=warning",
+];
+/// Part of the cache key: how the module becomes a component.
+const COMPONENT: [&str; 2] = ["--sync", "--stub-wasi"];
+/// The oldest Node.js that the tools run on.
+const OLDEST_NODE: u32 = 18;
+
+/// JavaScript.
+pub(super) static JAVASCRIPT: JavaScript<Real> = JavaScript {
+    name: "javascript",
+    entries: &["plugin.js", "plugin.mjs"],
+    runner: Real,
+};
+
+/// TypeScript.
+pub(super) static TYPESCRIPT: JavaScript<Real> = JavaScript {
+    name: "typescript",
+    entries: &["plugin.ts"],
+    runner: Real,
+};
+
+/// One of the two, by whatever runs its tools.
+pub(super) struct JavaScript<R> {
+    name: &'static str,
+    /// The entries where the manifest names none.
+    entries: &'static [&'static str],
+    runner: R,
+}
+
+impl<R: Runner> Language for JavaScript<R> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn sdk(&self) -> &'static [(&'static str, &'static str)] {
+        SDK
+    }
+
+    fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
+        let pins = PINS.join(" ");
+        // One folder for both languages.
+        let folder = install::once(home, "javascript", &pins, progress, |folder| {
+            self.install(folder, progress)
+        })?;
+        Ok(Tools {
+            folder,
+            identity: format!("{pins} {} {}", BUNDLE.join(" "), COMPONENT.join(" ")),
+        })
+    }
+
+    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
+        let entry = job.entry_of(self.entries)?;
+        let (module, made) = (job.work.join("plugin.js"), job.work.join("plugin.wasm"));
+        let meter = progress.start(&format!("building plugin {} (JavaScript)", job.name), Work::Open);
+        let program = |name: &str| process::clean(tools.folder.join("node_modules/.bin").join(name), job.folder);
+        let mut bundle = program("esbuild");
+        bundle.arg(job.folder.join(entry)).args(BUNDLE);
+        for (alias, file) in [("encaje-sdk", "index.js"), ("encaje-sdk/host", "host.js")] {
+            bundle.arg(format!("--alias:{alias}={}", job.sdk.join(file).display()));
+        }
+        bundle.arg(format!("--outfile={}", module.display()));
+        self.step(&mut bundle, job, meter.as_ref())?;
+        let mut component = program("componentize-qjs");
+        component
+            .args(COMPONENT)
+            .arg("--wit")
+            .arg(job.wit)
+            .args(["-n", job.world]);
+        component.arg("--js").arg(&module).arg("-o").arg(&made);
+        // Modules are looked for below the folder that it runs in; there is one.
+        component.current_dir(job.work);
+        self.step(&mut component, job, meter.as_ref())?;
+        Ok(made)
+    }
+}
+
+impl<R: Runner> JavaScript<R> {
+    fn step(&self, command: &mut Command, job: &Job<'_>, meter: &dyn Meter) -> Result<(), BuildError> {
+        let ended = self
+            .runner
+            .run(command, PLUGIN_BUILD, Some(meter))
+            .map_err(|error| BuildError::file("run node in", job.folder, error))?;
+        if ended.succeeded() {
+            Ok(())
+        } else {
+            Err(failed(&job.what(), &ended))
+        }
+    }
+
+    fn install(&self, folder: &Path, progress: &dyn Progress) -> Result<(), String> {
+        self.node(folder)?;
+        // Without a package of its own npm would install into one above.
+        std::fs::write(folder.join("package.json"), "{ \"private\": true }\n").map_err(|error| error.to_string())?;
+        let meter = progress.start(&format!("installing {} (20 MB, once)", PINS.join(" and ")), Work::Open);
+        let mut npm = process::clean("npm", folder);
+        npm.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_npm_setting)));
+        npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact"]);
+        npm.args(PINS);
+        self.ask(&mut npm, TOOLS_INSTALL, Some(meter.as_ref()))
+            .map_err(|reason| format!("`npm install {}` failed: {reason}", PINS.join(" ")))?;
+        Ok(())
+    }
+
+    /// Whether there are node, new enough, and npm.
+    fn node(&self, folder: &Path) -> Result<(), String> {
+        let fix = format!("Install Node.js {OLDEST_NODE} or newer with npm (Debian: nodejs and npm) and build again");
+        let mut node = process::clean("node", folder);
+        let version = self
+            .ask(node.arg("--version"), QUESTION, None)
+            .map_err(|reason| format!("node is needed: {reason}. {fix}"))?;
+        if !is_new_enough(&version) {
+            return Err(format!("node is {}, which is too old. {fix}", version.trim()));
+        }
+        let mut npm = process::clean("npm", folder);
+        self.ask(npm.arg("--version"), QUESTION, None)
+            .map_err(|reason| format!("npm is needed: {reason}. {fix}"))?;
+        Ok(())
+    }
+
+    /// What it printed, or why not.
+    fn ask(&self, command: &mut Command, limit: Duration, meter: Option<&dyn Meter>) -> Result<String, String> {
+        match self.runner.run(command, limit, meter) {
+            Ok(ended) if ended.succeeded() => Ok(ended.stdout),
+            Ok(ended) => Err(ended.reason()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err("it is not on the PATH".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let major = version.trim().trim_start_matches('v').split('.').next();
+    major
+        .and_then(|major| major.parse::<u32>().ok())
+        .is_some_and(|major| major >= OLDEST_NODE)
+}
+
+/// The user's registry, proxy and certificates.
+fn is_npm_setting(name: &str) -> bool {
+    name == "NODE_EXTRA_CA_CERTS" || name.to_ascii_lowercase().starts_with("npm_config_")
+}
+
+/// sdk/javascript.
+const SDK: &[(&str, &str)] = &[
+    (
+        "package.json",
+        include_str!("../../../../../sdk/javascript/package.json"),
+    ),
+    ("index.js", include_str!("../../../../../sdk/javascript/index.js")),
+    ("index.d.ts", include_str!("../../../../../sdk/javascript/index.d.ts")),
+    ("testing.js", include_str!("../../../../../sdk/javascript/testing.js")),
+    (
+        "evaluator.js",
+        include_str!("../../../../../sdk/javascript/evaluator.js"),
+    ),
+    ("guard.js", include_str!("../../../../../sdk/javascript/guard.js")),
+    ("host.js", include_str!("../../../../../sdk/javascript/host.js")),
+    (
+        "instrumentor.js",
+        include_str!("../../../../../sdk/javascript/instrumentor.js"),
+    ),
+    (
+        "parameters.js",
+        include_str!("../../../../../sdk/javascript/parameters.js"),
+    ),
+    ("problem.js", include_str!("../../../../../sdk/javascript/problem.js")),
+    ("provider.js", include_str!("../../../../../sdk/javascript/provider.js")),
+    (
+        "retry-after.js",
+        include_str!("../../../../../sdk/javascript/retry-after.js"),
+    ),
+    ("sse.js", include_str!("../../../../../sdk/javascript/sse.js")),
+    ("tally.js", include_str!("../../../../../sdk/javascript/tally.js")),
+];
+
+#[cfg(test)]
+mod tests;

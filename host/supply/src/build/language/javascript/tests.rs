@@ -1,0 +1,133 @@
+//! Which tools are asked for, and what is said where they are not there; nothing is installed.
+
+use std::fs;
+
+use super::*;
+use crate::{
+    build::language::runner::fake::{Fake, absent, ended},
+    process::Ended,
+    progress::Quiet,
+};
+
+fn javascript(
+    answer: impl Fn(&str) -> io::Result<Ended> + Send + Sync + 'static,
+) -> (tempfile::TempDir, EncajeHome, JavaScript<Fake>) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = EncajeHome::at(folder.path().canonicalize().unwrap().join("home")).unwrap();
+    let runner = Fake::new(move |command| {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let line: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        answer(&line.join(" "))
+    });
+    let language = JavaScript {
+        name: "javascript",
+        entries: &["plugin.js"],
+        runner,
+    };
+    (folder, home, language)
+}
+
+#[test]
+fn both_tools_come_from_npm_without_their_scripts_once() {
+    let (_folder, home, javascript) = javascript(|line| match line {
+        "node --version" => Ok(ended(0, "v20.20.2\n", "")),
+        _ => Ok(ended(0, "", "")),
+    });
+    let tools = javascript.ensure(&home, &Quiet).unwrap();
+    let lines = javascript.runner.said();
+    assert!(lines[2].starts_with("npm install --ignore-scripts"), "{lines:?}");
+    assert!(
+        PINS.iter()
+            .all(|pin| lines[2].contains(pin) && tools.identity.contains(pin))
+    );
+    assert!(tools.folder.join("package.json").is_file());
+    javascript.ensure(&home, &Quiet).unwrap();
+    assert_eq!(javascript.runner.said().len(), 3);
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_to_install() {
+    let said = |answer: fn(&str) -> io::Result<Ended>| {
+        let (_folder, home, javascript) = javascript(answer);
+        javascript.ensure(&home, &Quiet).unwrap_err().to_string()
+    };
+    let fix = "Install Node.js 18 or newer with npm (Debian: nodejs and npm)";
+    let none = said(|_| absent());
+    assert!(
+        none.contains("node is needed: it is not on the PATH") && none.contains(fix),
+        "{none}"
+    );
+    let old = said(|_| Ok(ended(0, "v12.22.0\n", "")));
+    assert!(
+        old.contains("node is v12.22.0, which is too old") && old.contains(fix),
+        "{old}"
+    );
+    let no_npm = said(|line| match line {
+        "node --version" => Ok(ended(0, "v22.1.0\n", "")),
+        _ => absent(),
+    });
+    assert!(
+        no_npm.contains("npm is needed: it is not on the PATH") && no_npm.contains(fix),
+        "{no_npm}"
+    );
+    let no_line = said(|line| match line {
+        "node --version" => Ok(ended(0, "v22.1.0\n", "")),
+        "npm --version" => Ok(ended(0, "10.0.0\n", "")),
+        _ => Ok(ended(1, "", "npm error network")),
+    });
+    assert!(
+        no_line.contains("npm install") && no_line.contains("npm error network"),
+        "{no_line}"
+    );
+}
+
+#[test]
+fn the_sources_become_one_module_before_they_become_a_component() {
+    let (folder, home, javascript) = javascript(|line| match line {
+        line if line.contains("broken.js") => Ok(ended(1, "", "error: Expected \";\"")),
+        _ => Ok(ended(0, "", "")),
+    });
+    let root = folder.path();
+    for name in ["plugin.js", "broken.js"] {
+        fs::write(root.join(name), "").unwrap();
+    }
+    let job = Job {
+        name: "one",
+        folder: root,
+        entry: None,
+        kind: "evaluator",
+        wit: Path::new("/w"),
+        world: "encaje:evaluator/plugin@0.1.0",
+        sdk: Path::new("/s"),
+        work: root,
+    };
+    let tools = Tools {
+        folder: home.root().to_owned(),
+        identity: String::new(),
+    };
+    assert_eq!(
+        javascript.compile(&tools, &job, &Quiet).unwrap(),
+        root.join("plugin.wasm")
+    );
+    let lines = javascript.runner.said();
+    assert!(lines[0].contains("/.bin/esbuild ") && lines[0].contains("--alias:encaje-sdk/host=/s/host.js"));
+    let component = "--sync --stub-wasi --wit /w -n encaje:evaluator/plugin@0.1.0 --js";
+    assert!(
+        lines[1].contains("/.bin/componentize-qjs ") && lines[1].contains(component),
+        "{lines:?}"
+    );
+    let broken = Job {
+        entry: Some("broken.js"),
+        ..job
+    };
+    let error = javascript.compile(&tools, &broken, &Quiet).unwrap_err();
+    assert!(
+        matches!(&error, BuildError::Compile { output, .. } if output.contains("Expected")),
+        "{error}"
+    );
+    assert_eq!(
+        javascript.runner.said().len(),
+        3,
+        "nothing is made of what did not bundle"
+    );
+}

@@ -1,0 +1,3 @@
+module exact-go
+
+go 1.25

@@ -1,0 +1,3 @@
+module provider-ollama
+
+go 1.25

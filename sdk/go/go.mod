@@ -1,0 +1,3 @@
+module encaje
+
+go 1.25

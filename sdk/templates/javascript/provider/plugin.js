@@ -1,0 +1,26 @@
+/** The provider {{name}}: answers with what was asked, word by word. */
+import { Problem, finish, messages, providerPlugin, text, usage } from "encaje-sdk";
+
+const split = (line) => line.match(/\S+/g) ?? [];
+
+/** The words, one chunk each, then why it ended and what it took. */
+function* answer(words, read, most) {
+  const given = words.slice(0, most);
+  for (const [place, word] of given.entries()) yield text(place === 0 ? word : ` ${word}`);
+  yield finish(given.length === words.length ? "stop" : "length");
+  yield usage(read, given.length);
+}
+
+export const plugin = {
+  models: () => [{ id: "{{name}}", ownedBy: "me" }],
+  complete(request) {
+    if (request.tools.length > 0) throw Problem.unsupported("this model calls no tools", { param: "tools" });
+    if (request.sampling.choices !== 1) throw Problem.unsupported("this model gives one answer", { param: "n" });
+    const said = messages(request);
+    const asked = said.filter(({ role }) => role === "user").at(-1)?.text ?? "";
+    const read = said.reduce((sum, { text }) => sum + split(text).length, 0);
+    return answer(split(asked), read, request.sampling.maxTokens ?? Infinity);
+  },
+};
+
+export const { lifecycle, provider } = providerPlugin(plugin);
