@@ -150,6 +150,8 @@ export function text(words: string, choice?: number): Chunk;
 export function finish(reason?: string, choice?: number): Chunk;
 export function usage(inputTokens: number, outputTokens: number): Chunk;
 export function messages(request: ChatRequest): { role: string; text: string }[];
+/** `unsupported`, by the wire's name, for what a request asks for beyond `supported`. */
+export function refuseBeyond(request: ChatRequest, supported?: string[]): void;
 
 // Instrumentors.
 

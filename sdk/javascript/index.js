@@ -4,7 +4,7 @@
  */
 export { Problem } from "./problem.js";
 export { evaluatorPlugin, Run } from "./evaluator.js";
-export { providerPlugin, text, finish, usage, messages } from "./provider.js";
+export { providerPlugin, text, finish, usage, messages, refuseBeyond } from "./provider.js";
 export { instrumentorPlugin } from "./instrumentor.js";
 export { parameters, count, word } from "./parameters.js";
 export { Tally } from "./tally.js";

@@ -31,6 +31,26 @@ const words = (place) => ({ body }) => {
   throw Problem.unsupported(`this provider reads text alone, and \`${param}\` has \`${body.tag}\``, { param });
 };
 
+/** What a request may ask for beyond its messages, by the wire's names. */
+const WISHES = {
+  tools: ({ tools }) => (tools ?? []).length > 0,
+  tool_choice: ({ toolChoice }) => toolChoice != null,
+  n: ({ sampling }) => (sampling?.choices ?? 1) !== 1,
+  stop: ({ sampling }) => (sampling?.stop ?? []).length > 0,
+  logprobs: ({ sampling }) => sampling?.logprobs != null,
+  logit_bias: ({ sampling }) => (sampling?.logitBias ?? []).length > 0,
+  response_format: ({ responseFormat }) => (responseFormat?.tag ?? "text") !== "text",
+  reasoning_effort: ({ reasoningEffort }) => reasoningEffort != null,
+};
+
+/** `unsupported`, by name, for what a request asks for and the provider cannot do; `supported` is what it can. */
+export function refuseBeyond(request, supported = []) {
+  const asked = Object.keys(WISHES).filter((name) => WISHES[name](request));
+  const more = (request.extra ?? []).map(([name]) => name);
+  const param = [...asked, ...more].find((name) => !supported.includes(name));
+  if (param !== undefined) throw Problem.unsupported(`this provider does not know \`${param}\``, { param });
+}
+
 /** What the entry module must export for `{ models(), complete(request), embed?, rerank?, countTokens?, check? }`. */
 export function providerPlugin(plugin) {
   class Completion {

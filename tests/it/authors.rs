@@ -189,3 +189,29 @@ fn a_plugin_that_does_not_keep_to_its_contract_fails_the_kit() {
         );
     }
 }
+
+#[test]
+fn a_new_plugin_in_every_other_language_builds_and_passes_the_kit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut failed = Vec::new();
+    let templates = encaje_supply::scaffold::templates();
+    let others: Vec<_> = templates.iter().filter(|(language, _)| language != "rust").collect();
+    assert!(others.len() >= 10, "{others:?}");
+    for (language, kind) in others {
+        let name = format!("my-{language}-{kind}");
+        let into = folder.path().join(&name).display().to_string();
+        let begun = command(
+            folder.path(),
+            &[
+                "plugin", "new", &name, "--kind", kind, "--lang", language, "--into", &into,
+            ],
+            "",
+        );
+        assert!(begun.well, "{}", begun.said);
+        let judged = command(folder.path(), &["plugin", "test", &into, "--cases", "2"], "");
+        if !judged.well {
+            failed.push(format!("{language} {kind}\n{}", judged.said));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}

@@ -77,6 +77,30 @@ def _text(message, place):
     return "".join(words)
 
 
+# What a request may ask for beyond its messages, by the wire's names.
+_WISHES = {
+    "tools": lambda request: getattr(request, "tools", None),
+    "tool_choice": lambda request: getattr(request, "tool_choice", None) is not None,
+    "n": lambda request: getattr(request.sampling, "choices", 1) != 1,
+    "stop": lambda request: getattr(request.sampling, "stop", None),
+    "logprobs": lambda request: getattr(request.sampling, "logprobs", None) is not None,
+    "logit_bias": lambda request: getattr(request.sampling, "logit_bias", None),
+    "response_format": lambda request: case(request.response_format)[0] != "text"
+    if getattr(request, "response_format", None) is not None
+    else False,
+    "reasoning_effort": lambda request: getattr(request, "reasoning_effort", None) is not None,
+}
+
+
+def refuse_beyond(request, supported=()):
+    """`unsupported`, by name, for what a request asks for and the provider cannot do; `supported` is what it can."""
+    asked = [name for name, wished in _WISHES.items() if wished(request)]
+    more = [name for name, _ in getattr(request, "extra", None) or []]
+    for param in asked + more:
+        if param not in supported:
+            raise Problem.unsupported(f"this provider does not know `{param}`", param=param)
+
+
 class Provider:
     """What a provider plugin does; what it does not write is `unsupported`."""
 

@@ -1,6 +1,7 @@
 """The evaluator {{name}}: what share of the first reference's words the output has."""
 
 from encaje_sdk import Problem, evaluator
+from encaje_sdk.parameters import parameters
 
 
 class WordRecall(evaluator.Run):
@@ -27,6 +28,7 @@ class Plugin(evaluator.Evaluator):
     def start(self, metric, params):
         if metric != "word_recall":
             raise Problem.not_found(f"there is no metric `{metric}`; there is `word_recall`", param="metric")
+        parameters(params, ())
         return WordRecall()
 
 

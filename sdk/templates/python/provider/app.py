@@ -1,6 +1,6 @@
 """The provider {{name}}: answers with what was asked, word by word."""
 
-from encaje_sdk import Problem, provider
+from encaje_sdk import provider
 
 MODEL = "{{name}}"
 
@@ -12,10 +12,7 @@ class Plugin(provider.Provider):
         return [provider.Model(MODEL, "me")]
 
     def complete(self, request):
-        if request.tools:
-            raise Problem.unsupported("this model calls no tools", param="tools")
-        if request.sampling.choices != 1:
-            raise Problem.unsupported("this model gives one answer", param="n")
+        provider.refuse_beyond(request)
         said = provider.messages(request)
         asked = [text for role, text in said if role == "user"][-1:]
         words = " ".join(asked).split()

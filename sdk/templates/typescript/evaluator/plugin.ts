@@ -1,5 +1,5 @@
 /** The evaluator {{name}}: what share of the first reference's words the output has. */
-import { Problem, Run, evaluatorPlugin } from "encaje-sdk";
+import { Problem, Run, evaluatorPlugin, parameters } from "encaje-sdk";
 import type { Evaluator, Sample, Score } from "encaje-sdk";
 
 const words = (text: string) => new Set(text.toLowerCase().match(/\S+/g) ?? []);
@@ -30,8 +30,11 @@ export const plugin: Evaluator = {
       needs: ["references"],
     },
   ],
-  start(metric: string) {
-    if (metric === "word_recall") return new WordRecall();
+  start(metric: string, params: string) {
+    if (metric === "word_recall") {
+      parameters(params, []);
+      return new WordRecall();
+    }
     throw Problem.notFound(`there is no metric "${metric}"; there is \`word_recall\``, { param: "metric" });
   },
 };

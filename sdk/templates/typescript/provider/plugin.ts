@@ -1,5 +1,5 @@
 /** The provider {{name}}: answers with what was asked, word by word. */
-import { Problem, finish, messages, providerPlugin, text, usage } from "encaje-sdk";
+import { finish, messages, providerPlugin, refuseBeyond, text, usage } from "encaje-sdk";
 import type { ChatRequest, Provider } from "encaje-sdk";
 
 const split = (line: string): string[] => line.match(/\S+/g) ?? [];
@@ -15,8 +15,7 @@ function* answer(words: string[], read: number, most: number) {
 export const plugin = {
   models: () => [{ id: "{{name}}", ownedBy: "me" }],
   complete(request: ChatRequest) {
-    if (request.tools.length > 0) throw Problem.unsupported("this model calls no tools", { param: "tools" });
-    if (request.sampling.choices !== 1) throw Problem.unsupported("this model gives one answer", { param: "n" });
+    refuseBeyond(request);
     const said = messages(request);
     const asked = said.filter(({ role }) => role === "user").at(-1)?.text ?? "";
     const read = said.reduce((sum, { text }) => sum + split(text).length, 0);
