@@ -1,6 +1,6 @@
 //! What went wrong on the way, told to the guest without addresses and to the log without secrets.
 //!
-//! It only translates; nothing is tried again here.
+//! It only translates and tells kinds apart; nothing is tried again here.
 
 use std::error::Error;
 
@@ -45,6 +45,17 @@ fn told(error: reqwest::Error, policy: &Checked) -> String {
 fn place(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}:{port}", url.host_str().unwrap_or_default())
+}
+
+/// Whether the connection ended before the head of an answer was there.
+pub(super) fn hung_up(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    if error.is_connect() {
+        return false;
+    }
+    find::<hyper::Error>(error).is_some_and(hyper::Error::is_incomplete_message)
+        || find::<std::io::Error>(error)
+            .is_some_and(|error| matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset))
 }
 
 /// A request that got no answer.

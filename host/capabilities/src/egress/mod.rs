@@ -247,6 +247,31 @@ impl Egress {
             *request.body_mut() = Some(hop.body.clone().into());
         }
         let client = self.0.client(reach, hop.url.scheme() == "https").await?;
+        let again = hop.method.is_safe().then(|| request.try_clone()).flatten();
+        let mut answer = self.exchange(&client, request, bytes, traffic).await;
+        // The other end may close a kept connection in the very moment in which it is used again. What changes nothing there
+        // may be asked once more; for anything else only the caller knows.
+        if let (Err(error), Some(again)) = (&answer, again)
+            && failure::hung_up(error)
+        {
+            answer = self.exchange(&client, again, bytes, traffic).await;
+        }
+        let response = answer.map_err(|error| failure::unanswered(error, &hop.url, policy))?;
+        count(
+            &self.0.traffic.received,
+            &traffic.received,
+            headers::bytes(response.headers()) + 15,
+        );
+        Ok(response)
+    }
+
+    async fn exchange(
+        &self,
+        client: &Client,
+        request: reqwest::Request,
+        bytes: u64,
+        traffic: &Traffic,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         let all = &self.0.traffic;
         count(&all.requests, &traffic.requests, 1);
         let answer = client.execute(request).await;
@@ -254,13 +279,7 @@ impl Egress {
         if !answer.as_ref().is_err_and(reqwest::Error::is_connect) {
             count(&all.sent, &traffic.sent, bytes);
         }
-        let response = answer.map_err(|error| failure::unanswered(error, &hop.url, policy))?;
-        count(
-            &all.received,
-            &traffic.received,
-            headers::bytes(response.headers()) + 15,
-        );
-        Ok(response)
+        answer
     }
 }
 

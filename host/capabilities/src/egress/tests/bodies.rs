@@ -120,6 +120,38 @@ async fn what_is_no_http_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_without_answer_is_tried_once_more_where_that_changes_nothing() {
+    for (method, tries) in [("GET", 2), ("HEAD", 2), ("POST", 1), ("DELETE", 1)] {
+        let seen = AtomicUsize::new(0);
+        let server = Server::new(move |_| match seen.fetch_add(1, Ordering::SeqCst) {
+            1 => ok(""),
+            _ => vec![Step::Close],
+        })
+        .await;
+        let egress = egress(vec![server.rule()]);
+        let request = || Request {
+            method: method.to_owned(),
+            ..get(server.url("/"))
+        };
+        assert_eq!(send(&egress, request()).await.is_ok(), tries == 2, "{method}");
+        assert_eq!(server.asked().len(), tries, "{method}");
+        if tries == 2 {
+            // The end of a connection that was kept counts as one try, a closed one behind it as the other.
+            assert_eq!(
+                refusal(&egress, request()).await.0,
+                ProblemKind::Unavailable,
+                "{method}"
+            );
+            assert!(
+                (3..=4).contains(&server.asked().len()),
+                "{method}: {:?}",
+                server.asked()
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn heads_lines_and_bodies_over_their_caps_are_too_large() {
     let many = "x: 1\r\n".repeat(limits::RESPONSE_HEADERS + 1);
     let long = format!("x: {}\r\n", "y".repeat(limits::RESPONSE_HEADER_BYTES));
