@@ -116,7 +116,7 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
 }
 
 /// The repository's own plugins, and what the kit must be told to judge all that they do.
-const JUDGED: [(&str, &[&str]); 14] = [
+const JUDGED: [(&str, &[&str]); 15] = [
     ("plugins/provider-stub", &[]),
     ("plugins/provider-local", &[]),
     ("plugins/storage-sqlite", &[]),
@@ -155,6 +155,8 @@ const JUDGED: [(&str, &[&str]); 14] = [
     ("plugins/examples/evaluator-readability", &[]),
     ("plugins/examples/evaluator-distance", &[]),
     ("plugins/examples/instrumentor-keywords", &["--word", "password"]),
+    // Not served to anybody: it shows that the kit judges the previous version of the contracts as well.
+    ("tests/fixtures/previous-provider", &[]),
 ];
 
 #[test]

@@ -26,4 +26,5 @@ mod storage;
 mod support;
 mod tidy;
 mod upstream;
+mod versions;
 mod wit;

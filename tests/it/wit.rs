@@ -1,5 +1,7 @@
 //! The contracts: every package resolves, and every item says what it is. That they bind is `encaje-bindings` itself.
 
+use std::collections::BTreeMap;
+
 use wit_parser::{Docs, Resolve, TypeDefKind, WorldItem};
 
 use crate::support::root;
@@ -39,10 +41,48 @@ fn every_package_resolves_and_there_is_no_other() {
     expected.sort();
     assert_eq!(names, expected);
     let folders = std::fs::read_dir(root().join("wit")).unwrap();
-    assert_eq!(
-        folders.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(),
-        PACKAGES.len()
-    );
+    let mut folders: Vec<_> = folders
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    let mut expected: Vec<_> = PACKAGES.into_iter().chain(["previous"]).collect();
+    expected.sort();
+    assert_eq!(folders, expected);
+}
+
+/// A package's interfaces by name, without comments and with one space between words.
+fn interfaces(folder: &str) -> BTreeMap<String, String> {
+    let name = folder.rsplit('/').next().unwrap();
+    let text = std::fs::read_to_string(root().join("wit").join(folder).join(format!("{name}.wit"))).unwrap();
+    let bare: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let bare = bare.join(" ").replace("0.0.1", "0.1.0");
+    let (bare, _) = bare.split_once(" world ").unwrap_or((&bare, ""));
+    let interfaces = bare.split("interface ").skip(1);
+    interfaces
+        .map(|interface| {
+            let (name, body) = interface.split_once(' ').unwrap();
+            (name.to_owned(), body.trim().to_owned())
+        })
+        .collect()
+}
+
+/// The host takes an interface of the previous version for the current one where nothing has changed.
+#[test]
+fn what_the_previous_version_shares_with_the_current_one_is_the_same() {
+    for (package, changed) in [("common", &[][..]), ("host", &["log"]), ("provider", &["provider"])] {
+        let (previous, current) = (interfaces(&format!("previous/{package}")), interfaces(package));
+        assert!(!previous.is_empty());
+        for (name, body) in previous {
+            let same = current.get(&name) == Some(&body);
+            assert_eq!(same, !changed.contains(&name.as_str()), "{package}/{name}: {body}");
+        }
+    }
 }
 
 /// Fields and cases of a type.

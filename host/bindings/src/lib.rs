@@ -93,3 +93,26 @@ pub mod source {
         require_store_data_send: true,
     });
 }
+
+/// The previous minor version, 0.0. What did not change since is the current version's, so that the two share their types;
+/// how the rest is converted is `encaje-runtime`'s matter.
+pub mod previous {
+    wasmtime::component::bindgen!({
+        world: "encaje:provider/plugin",
+        path: ["../../wit/previous/common", "../../wit/previous/host", "../../wit/previous/provider"],
+        with: {
+            "encaje:common": crate::base::encaje::common,
+            "encaje:host/call": crate::base::encaje::host::call,
+            "encaje:host/config": crate::base::encaje::host::config,
+            "encaje:host/clock": crate::base::encaje::host::clock,
+            "encaje:host/metrics": crate::base::encaje::host::metrics,
+            "encaje:host/kv": crate::base::encaje::host::kv,
+            "encaje:host/http": crate::base::encaje::host::http,
+            "encaje:host/secrets": crate::base::encaje::host::secrets,
+            "encaje:host/inference": crate::base::encaje::host::inference,
+        },
+        imports: { "encaje:host/log": trappable },
+        exports: { default: async },
+        require_store_data_send: true,
+    });
+}

@@ -46,7 +46,8 @@ pub use diagnostic::{Diagnostic, Severity, render};
 pub use digest::{Digest, DigestError};
 pub use lock::{Lock, LockError, Pin, Pins};
 pub use manifest::{
-    Build, Grants, Instance, Language, Manifest, MetricDeclaration, MetricKind, Need, Requires, Resolved, WIT_VERSION,
+    Build, Grants, Instance, Language, Manifest, MetricDeclaration, MetricKind, Need, PREVIOUS_WIT_VERSION, Requires,
+    Resolved, WIT_VERSION,
 };
 pub use plan::{Action, Change, Detail, Plan, Subject};
 pub use registry::{

@@ -97,6 +97,30 @@ fn several_rules_for_a_host_are_granted_together() {
 }
 
 #[test]
+fn a_provider_of_the_previous_contracts_is_served_with_a_warning_and_no_other_kind_is() {
+    let text = |kind: &str| {
+        format!(
+            "name = \"plugin-x\"\nversion = \"1.2.3\"\nkind = \"{kind}\"\npublisher = \"acme\"\nlicense = \"MIT\"\n\
+             description = \"Works\"\nwit = \"0.0\"\n"
+        )
+    };
+    let old = Manifest::parse(&text("provider"), "plugin.toml").unwrap();
+    assert_eq!(old.wit, "0.0");
+    let registry = registry("provider", "");
+    let resolved = registry.resolve(registry.plugin("x").unwrap(), &old).unwrap();
+    let warned = render(&resolved.warnings);
+    assert!(
+        warned.contains("was built for version 0.0") && warned.contains("against 0.1"),
+        "{warned}"
+    );
+    let refused = render(&Manifest::parse(&text("storage"), "plugin.toml").unwrap_err());
+    assert!(
+        refused.contains("version 0.0 of the contracts had no storage"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn secrets_are_those_that_are_required_and_bound() {
     let other = "OTHER = { host = \"[::1]\", header = \"X-Key\", value = \"{}\", reveal = true }";
     let lines = format!("allow = {{ http = [\"api.example.com:443\"], secrets = {{ {SECRET}, {other} }} }}");

@@ -3,11 +3,22 @@
 use encaje_core::{Problem, ProblemKind};
 use wasmparser::{Encoding, Parser, Payload};
 
+use crate::previous;
+
+/// The minor version of the contracts that a component was built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// 0.1.
+    Current,
+    /// 0.0.
+    Previous,
+}
+
 /// Refuses what is no component, and components that import what is not linked.
 ///
 /// # Errors
 /// `Misconfigured`, with what is wrong and what to do.
-pub(crate) fn check(wasm: &[u8]) -> Result<(), Problem> {
+pub(crate) fn check(wasm: &[u8]) -> Result<Version, Problem> {
     if !wasm.starts_with(b"\0asm") {
         let elf = wasm.starts_with(b"\x7fELF");
         let hint = if elf {
@@ -18,6 +29,7 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), Problem> {
         return Err(refused(format!("The file is not WebAssembly.{hint}")));
     }
     let mut depth = 0_u32;
+    let mut version = None;
     for payload in Parser::new(0).parse_all(wasm) {
         match payload.map_err(|error| refused("The file is not valid WebAssembly.").with_detail(error))? {
             Payload::Version {
@@ -34,16 +46,25 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), Problem> {
                 for import in imports {
                     let import =
                         import.map_err(|error| refused("The file's imports are malformed.").with_detail(error))?;
-                    check_import(import.name.0)?;
+                    let Some(this) = check_import(import.name.0)? else {
+                        continue;
+                    };
+                    if version.is_some_and(|version| version != this) {
+                        return Err(refused(
+                            "The component imports two versions of the plugin contracts at once: build it against one.",
+                        ));
+                    }
+                    version = Some(this);
                 }
             }
             _ => {}
         }
     }
-    Ok(())
+    Ok(version.unwrap_or(Version::Current))
 }
 
-fn check_import(name: &str) -> Result<(), Problem> {
+/// The version of the contracts that an import names, where it is one of theirs.
+fn check_import(name: &str) -> Result<Option<Version>, Problem> {
     if name.starts_with("wasi:http/") {
         return Err(refused(format!(
             "The component imports `{name}`, which this host does not link: `encaje:host/http` is the one way out."
@@ -55,15 +76,26 @@ fn check_import(name: &str) -> Result<(), Problem> {
             "The component imports `{name}`, which this host does not offer."
         )));
     }
-    let version = name.rsplit_once('@').map(|(_, version)| version);
-    if name.starts_with("encaje:") && !version.is_some_and(|version| version.starts_with("0.1.")) {
-        let version = version.unwrap_or("none");
+    if !name.starts_with("encaje:") {
+        return Ok(None);
+    }
+    let (interface, version) = name.rsplit_once('@').unwrap_or((name, "none"));
+    if version.starts_with("0.1.") {
+        return Ok(Some(Version::Current));
+    }
+    if version != previous::VERSION {
         return Err(refused(format!(
             "The component was built for version {version} of the plugin contracts (`{name}`), and this host serves \
-             0.1: build it again with this host's `wit` folder."
+             0.1 and, of the previous, {}: build it again with this host's `wit` folder.",
+            previous::VERSION
         )));
     }
-    Ok(())
+    if !previous::offers(interface) {
+        return Err(refused(format!(
+            "The component imports `{name}`, which that version of the plugin contracts did not have."
+        )));
+    }
+    Ok(Some(Version::Previous))
 }
 
 fn refused(message: impl Into<String>) -> Problem {
@@ -106,6 +138,14 @@ mod tests {
                 .message
                 .contains("serves 0.1")
         );
-        assert_eq!(check_import("encaje:host/log@0.1.3"), Ok(()));
+        assert_eq!(check_import("encaje:host/log@0.1.3"), Ok(Some(Version::Current)));
+        assert_eq!(check_import("encaje:host/log@0.0.1"), Ok(Some(Version::Previous)));
+        assert_eq!(check_import("wasi:io/streams@0.2.6"), Ok(None));
+        assert!(
+            check_import("encaje:host/sql@0.0.1")
+                .unwrap_err()
+                .message
+                .contains("did not have")
+        );
     }
 }

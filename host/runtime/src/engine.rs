@@ -7,10 +7,11 @@ use encaje_core::{Problem, ProblemKind};
 use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::component::{self, Version};
 use crate::lane::Lanes;
 use crate::limits;
 use crate::state::{MemoryBudget, State};
-use crate::{cache, component, host};
+use crate::{cache, host, previous};
 
 /// The engine and what all plugins share of it. Cloning shares it.
 #[derive(Clone)]
@@ -87,8 +88,10 @@ impl Runtime {
             );
             return Err(Problem::new(ProblemKind::TooLarge, message));
         }
-        component::check(wasm)?;
-        self.0.cache.load(&self.0.engine, wasm)
+        match component::check(wasm)? {
+            Version::Current => self.0.cache.load(&self.0.engine, wasm),
+            Version::Previous => self.0.cache.load(&self.0.engine, &previous::renamed(wasm)),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! - `visit`: one instance while it is used, with its deadline, its CPU account and its crossing.
 //! - `adapt`: the ports over guests, one module a kind; `convert`: domain types to and from the WIT's.
 //! - [`host`]: what guests import, thin over `encaje-capabilities`.
+//! - `previous`: plugins that were built for the contracts' previous minor version, beside those of the current one.
 //!
 //! Nothing here knows what a plugin is for, or which ones exist.
 #![cfg_attr(
@@ -30,6 +31,7 @@ pub mod limits;
 mod meter;
 mod output;
 pub mod plugin;
+mod previous;
 mod state;
 mod visit;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use encaje_bindings::base::encaje::common::errors;
 use encaje_capabilities::egress::Traffic;
 use encaje_core::health::Health;
 use encaje_core::time::now_us;
@@ -15,7 +16,7 @@ use encaje_core::trace::{Crossing, PluginKind};
 use encaje_core::{Call, Problem, ProblemKind};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::ResourceAny;
+use wasmtime::component::{InstancePre, ResourceAny};
 use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
 use crate::limits;
@@ -23,13 +24,22 @@ use crate::meter::Meter;
 use crate::plugin::{Plugin, Shelf};
 use crate::state::State;
 
+/// What a guest's function gives: an outer error is a trap, an inner one the guest's own.
+pub(crate) type Said<T> = wasmtime::Result<Result<T, errors::Problem>>;
+
 /// The generated bindings of one kind.
 pub(crate) trait Bindings: Sized + Send + Sync + 'static {
     /// Their linked form.
     type Pre: Send + Sync;
 
+    /// Finds the exports that the kind must have.
+    fn link(pre: InstancePre<State>) -> wasmtime::Result<Self::Pre>;
+
     /// Makes an instance.
     fn instantiate(pre: &Self::Pre, store: &mut Store<State>) -> impl Future<Output = wasmtime::Result<Self>> + Send;
+
+    /// Calls `encaje:common/lifecycle`'s `check`.
+    fn check(&self, store: &mut Store<State>) -> impl Future<Output = Said<Vec<String>>> + Send;
 }
 
 /// An instance between two visits: its memory is as the last one left it.

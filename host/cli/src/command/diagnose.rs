@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use encaje_registry::{Manifest, render};
+use encaje_registry::{Manifest, PREVIOUS_WIT_VERSION as PREVIOUS, WIT_VERSION as SERVED, render};
 use encaje_supply::build::component::{self, Outside};
-
-/// The version of the contracts that this host serves.
-const SERVED: &str = "0.1";
 
 /// The kinds, each with the interface that it exports.
 const KINDS: [&str; 6] = [
@@ -95,8 +92,14 @@ fn parts(name: &str) -> Option<(&str, &str, &str)> {
     Some((package, interface, version))
 }
 
-fn serves(version: &str) -> bool {
-    version.strip_prefix(SERVED).is_some_and(|rest| rest.starts_with('.'))
+/// Whether `0.1.3` is of `0.1`.
+fn is_of(version: &str, minor: &str) -> bool {
+    version.strip_prefix(minor).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Of the previous version there are providers alone, and what they share with the host.
+fn serves(package: &str, version: &str) -> bool {
+    is_of(version, SERVED) || is_of(version, PREVIOUS) && ["provider", "common", "host"].contains(&package)
 }
 
 fn exports(outside: &Outside, kind: Option<&str>, wrong: &mut Vec<String>) {
@@ -112,7 +115,7 @@ fn exports(outside: &Outside, kind: Option<&str>, wrong: &mut Vec<String>) {
             "It exports none of the plugin interfaces ({}): it was not built for a world of this host's `wit` folder.",
             KINDS.map(|kind| format!("`encaje:{kind}/{kind}@{SERVED}.0`")).join(", ")
         )),
-        [(built, version)] if !serves(version) => wrong.push(format!(
+        [(built, version)] if !serves(built, version) => wrong.push(format!(
             "It was built for {built} {version}, and this host serves {built} {SERVED}: build it again with this host's \
              `wit` folder (`encaje plugin build` does)."
         )),
@@ -140,7 +143,7 @@ fn imports(outside: &Outside, wrong: &mut Vec<String>) {
     for item in &outside.imports {
         let name = &item.name;
         match parts(name) {
-            Some(("host" | "common", _, version)) if !serves(version) => wrong.push(format!(
+            Some((package @ ("host" | "common"), _, version)) if !serves(package, version) => wrong.push(format!(
                 "It imports `{name}`, and this host serves {SERVED}: build it again with this host's `wit` folder."
             )),
             Some(("host" | "common", _, _)) => {}
@@ -151,6 +154,14 @@ fn imports(outside: &Outside, wrong: &mut Vec<String>) {
                 "It imports `{name}`, which this host does not offer: a plugin imports `encaje:host/…` and `wasi:…` 0.2 alone."
             )),
         }
+    }
+    let imports = || outside.imports.iter().filter_map(|item| parts(&item.name));
+    if imports().any(|(_, _, version)| is_of(version, SERVED))
+        && imports().any(|(_, _, version)| is_of(version, PREVIOUS))
+    {
+        wrong.push(format!(
+            "It imports both version {SERVED} and version {PREVIOUS} of the plugin contracts: build it against one of them."
+        ));
     }
     if let Some(item) = outside.imports.iter().find(|item| item.name.starts_with("wasi:http/")) {
         wrong.push(format!(
@@ -208,6 +219,12 @@ mod tests {
             Some("provider"),
         );
         assert_eq!(said(&fits), "");
+        let older = outside(
+            &["encaje:host/log@0.0.1", "encaje:common/chat@0.0.1"],
+            &["encaje:common/lifecycle@0.0.1", "encaje:provider/provider@0.0.1"],
+            Some("provider"),
+        );
+        assert_eq!(said(&older), "");
     }
 
     #[test]
@@ -218,6 +235,18 @@ mod tests {
             (
                 outside(&[], &[LIFECYCLE, "encaje:provider/provider@0.2.0"], Some("provider")),
                 "built for provider 0.2.0, and this host serves provider 0.1",
+            ),
+            (
+                outside(&[], &[LIFECYCLE, "encaje:storage/storage@0.0.1"], Some("storage")),
+                "built for storage 0.0.1, and this host serves storage 0.1",
+            ),
+            (
+                outside(
+                    &["encaje:host/log@0.0.1", "encaje:host/kv@0.1.0"],
+                    &[LIFECYCLE, provider],
+                    Some("provider"),
+                ),
+                "both version 0.1 and version 0.0",
             ),
             (
                 outside(&[], &[provider], Some("provider")),

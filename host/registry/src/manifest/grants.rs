@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::deciding::Deciding;
 use super::requires::MetricDeclaration;
-use super::{Instance, Manifest, config};
+use super::{Instance, Manifest, WIT_VERSION, config};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::reader::key_text;
 use crate::registry::{HttpRule, Plugin, Registry, SECRET_EXAMPLE, Scope, SecretBinding};
@@ -66,12 +66,15 @@ impl Registry {
         let granted = Grants::intersect(self, plugin, manifest);
         let config = config::check(self, plugin, &manifest.config_schema);
         match (granted, config) {
-            (Ok((grants, warnings)), Ok(config)) if wrong.is_empty() => Ok(Resolved {
-                grants,
-                config,
-                instance: plugin.instance.unwrap_or(manifest.instance),
-                warnings,
-            }),
+            (Ok((grants, mut warnings)), Ok(config)) if wrong.is_empty() => {
+                warnings.extend(self.ageing(plugin, manifest));
+                Ok(Resolved {
+                    grants,
+                    config,
+                    instance: plugin.instance.unwrap_or(manifest.instance),
+                    warnings,
+                })
+            }
             (granted, config) => {
                 wrong.extend(granted.err().into_iter().flatten());
                 wrong.extend(config.err().into_iter().flatten());
@@ -79,6 +82,21 @@ impl Registry {
                 Err(wrong)
             }
         }
+    }
+
+    /// A warning for a plugin that this host serves and its next minor version will not.
+    fn ageing(&self, plugin: &Plugin, manifest: &Manifest) -> Option<Diagnostic> {
+        if manifest.wit == WIT_VERSION {
+            return None;
+        }
+        let message = format!(
+            "the plugin `{}` was built for version {} of the contracts",
+            plugin.name, manifest.wit
+        );
+        let fix = format!(
+            "build it against {WIT_VERSION} before the host's next version, which serves {WIT_VERSION} and its own"
+        );
+        Some(self.diagnostic(Severity::Warning, plugin.kind_at, message, fix))
     }
 }
 

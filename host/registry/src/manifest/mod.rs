@@ -23,6 +23,9 @@ use crate::registry::{INSTANCES, kinds};
 /// The version of the contracts (`wit/`) that this host speaks.
 pub const WIT_VERSION: &str = "0.1";
 
+/// The version before it, which this host serves beside it. It had providers alone.
+pub const PREVIOUS_WIT_VERSION: &str = "0.0";
+
 const MANIFEST: Shape = Shape {
     known: &[
         "name",
@@ -125,6 +128,8 @@ pub struct Manifest {
     pub version: String,
     /// What it exports.
     pub kind: PluginKind,
+    /// The version of the contracts that it was built for: [`WIT_VERSION`] or [`PREVIOUS_WIT_VERSION`].
+    pub wit: &'static str,
     /// Who made it.
     pub publisher: String,
     /// An SPDX expression.
@@ -196,7 +201,7 @@ impl Manifest {
         let description = said("description", "\"What it does, in a sentence\"");
         let wit = root
             .require("wit", &format!("`wit = \"{WIT_VERSION}\"`"))
-            .and_then(|node| wit(&node));
+            .and_then(|node| wit(&node, kind));
         let build = root.get("build").map(|node| build(&node));
         let instance = root
             .get("instance")
@@ -212,11 +217,11 @@ impl Manifest {
             .unwrap_or_default();
         requires::metrics_agree(root, &requires, &metrics);
         let config_schema = config::schema(root);
-        wit?;
         Some(Self {
             name: name?,
             version: version?,
             kind: kind?,
+            wit: wit?,
             publisher: publisher?,
             license: license?,
             description: description?,
@@ -238,20 +243,28 @@ impl Manifest {
     }
 }
 
-fn wit(node: &Node<'_>) -> Option<()> {
+fn wit(node: &Node<'_>, kind: Option<PluginKind>) -> Option<&'static str> {
     let text = node.text(&format!("`\"{WIT_VERSION}\"`"))?;
-    if text != WIT_VERSION {
-        let message = format!(
-            "the plugin is built for version {} of the contracts, this host speaks {WIT_VERSION}",
+    let wrong = match (text, kind) {
+        (WIT_VERSION, _) => return Some(WIT_VERSION),
+        (PREVIOUS_WIT_VERSION, None | Some(PluginKind::Provider)) => return Some(PREVIOUS_WIT_VERSION),
+        (PREVIOUS_WIT_VERSION, Some(kind)) => {
+            format!(
+                "version {PREVIOUS_WIT_VERSION} of the contracts had no {}",
+                kind.as_str()
+            )
+        }
+        _ => format!(
+            "the plugin is built for version {} of the contracts, this host speaks {WIT_VERSION} and, for providers, \
+             {PREVIOUS_WIT_VERSION}",
             quoted(text)
-        );
-        node.error(
-            message,
-            format!("build it against `wit = \"{WIT_VERSION}\"`, or use another version of the host"),
-        );
-        return None;
-    }
-    Some(())
+        ),
+    };
+    node.error(
+        wrong,
+        format!("build it against `wit = \"{WIT_VERSION}\"`, or use another version of the host"),
+    );
+    None
 }
 
 fn build(node: &Node<'_>) -> Option<Build> {

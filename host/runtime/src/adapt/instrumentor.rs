@@ -10,14 +10,16 @@ use encaje_core::trace::Exchange;
 use encaje_core::{Call, Problem};
 use wasmtime::component::ResourceAny;
 
-use super::{adapter, answered};
+use super::{adapter, answered, bindings};
 use crate::convert::{chat, problem, telemetry};
 use crate::limits;
 use crate::visit::Visit;
 
+bindings!(Guest, GuestPre);
+
 adapter! {
     /// An instrumentor plugin.
-    InstrumentorPlugin, "instrumentor", Guest, GuestPre
+    InstrumentorPlugin, "instrumentor", Guest
 }
 
 #[async_trait]

@@ -10,23 +10,27 @@ use encaje_core::value::Filter;
 use encaje_core::{Call, Problem};
 use wasmtime::component::ResourceAny;
 
-use super::{adapter, answered};
+use super::{adapter, answered, bindings};
 use crate::convert::{knowledge as convert, value};
 use crate::visit::Visit;
 
+bindings!(evaluator::Plugin, evaluator::PluginPre);
+bindings!(retriever::Plugin, retriever::PluginPre);
+bindings!(source::Plugin, source::PluginPre);
+
 adapter! {
     /// An evaluator plugin.
-    EvaluatorPlugin, "evaluator", evaluator::Plugin, evaluator::PluginPre
+    EvaluatorPlugin, "evaluator", evaluator::Plugin
 }
 
 adapter! {
     /// A retriever plugin.
-    RetrieverPlugin, "retriever", retriever::Plugin, retriever::PluginPre
+    RetrieverPlugin, "retriever", retriever::Plugin
 }
 
 adapter! {
     /// A source plugin.
-    SourcePlugin, "source", source::Plugin, source::PluginPre
+    SourcePlugin, "source", source::Plugin
 }
 
 #[async_trait]

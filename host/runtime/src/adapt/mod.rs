@@ -18,11 +18,15 @@ macro_rules! answered {
 }
 pub(crate) use answered;
 
-/// A kind's adapter: the plugin, its bindings, and what its check said.
-macro_rules! adapter {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $guest:ty, $pre:ident $(:: $rest:ident)*) => {
+/// What visits need of a kind's generated bindings.
+macro_rules! bindings {
+    ($guest:ty, $pre:ident $(:: $rest:ident)*) => {
         impl crate::visit::Bindings for $guest {
             type Pre = $pre$(::$rest)*<crate::state::State>;
+
+            fn link(pre: wasmtime::component::InstancePre<crate::state::State>) -> wasmtime::Result<Self::Pre> {
+                $pre$(::$rest)*::new(pre)
+            }
 
             async fn instantiate(
                 pre: &Self::Pre,
@@ -30,12 +34,25 @@ macro_rules! adapter {
             ) -> wasmtime::Result<Self> {
                 pre.instantiate_async(store).await
             }
-        }
 
+            async fn check(
+                &self,
+                store: &mut wasmtime::Store<crate::state::State>,
+            ) -> crate::visit::Said<Vec<String>> {
+                self.encaje_common_lifecycle().call_check(store).await
+            }
+        }
+    };
+}
+pub(crate) use bindings;
+
+/// A kind's adapter: the plugin, its bindings, and what its check said.
+macro_rules! adapter {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $guest:ty) => {
         $(#[$doc])*
         pub struct $name {
             plugin: std::sync::Arc<crate::plugin::Plugin>,
-            pre: $pre$(::$rest)*<crate::state::State>,
+            pre: <$guest as crate::visit::Bindings>::Pre,
             #[allow(dead_code, reason = "not every kind has a port that asks")]
             offers: Vec<String>,
         }
@@ -49,13 +66,12 @@ macro_rules! adapter {
                 plugin: crate::plugin::Plugin,
             ) -> Result<Self, encaje_core::Problem> {
                 use crate::limits::CHECK;
-                let pre = $pre$(::$rest)*::new(plugin.pre().clone())
+                use crate::visit::Bindings as _;
+                let pre = <$guest>::link(plugin.pre().clone())
                     .map_err(|error| crate::adapt::lacks(plugin.name(), $kind, &error))?;
                 let call = encaje_core::Call::of_server(CHECK);
                 let mut visit = plugin.visit::<$guest>(&call, &pre, "check", CHECK).await?;
-                let said = visit
-                    .call(async |store, guest| guest.encaje_common_lifecycle().call_check(store).await)
-                    .await?;
+                let said = visit.call(async |store, guest| guest.check(store).await).await?;
                 let offers = crate::plugin::offers(crate::adapt::answered!(visit, said)?)?;
                 drop(visit);
                 let plugin = std::sync::Arc::new(plugin);

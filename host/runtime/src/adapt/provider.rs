@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use encaje_bindings::provider::exports::encaje::provider::provider::ModelInfo as GuestModel;
-use encaje_bindings::provider::{Plugin as Guest, PluginPre as GuestPre};
 use encaje_core::chat::{ChatRequest, Chunk};
 use encaje_core::embeddings::{EmbedRequest, EmbedResponse, Ranked, RerankRequest};
 use encaje_core::ports::{Completion, ModelInfo, Provider};
@@ -12,11 +11,12 @@ use wasmtime::component::ResourceAny;
 use super::{adapter, answered};
 use crate::convert;
 use crate::limits;
+use crate::previous::Provider as Guest;
 use crate::visit::Visit;
 
 adapter! {
     /// A provider plugin.
-    ProviderPlugin, "provider", Guest, GuestPre
+    ProviderPlugin, "provider", Guest
 }
 
 #[async_trait]
@@ -31,9 +31,7 @@ impl Provider for ProviderPlugin {
 
     async fn models(&self, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
         let mut visit = self.visit(call, "models").await?;
-        let said = visit
-            .call(async |store, guest| guest.encaje_provider_provider().call_models(store).await)
-            .await?;
+        let said = visit.call(async |store, guest| guest.models(store).await).await?;
         let models = answered!(visit, said);
         visit.done();
         Ok(models?.into_iter().map(model).collect())
@@ -43,7 +41,7 @@ impl Provider for ProviderPlugin {
         let mut visit = self.visit(call, "complete").await?;
         let request = convert::chat::request_to_guest(request);
         let said = visit
-            .call(async |store, guest| guest.encaje_provider_provider().call_complete(store, &request).await)
+            .call(async |store, guest| guest.complete(store, &request).await)
             .await?;
         let resource = answered!(visit, said)?;
         Ok(Box::new(GuestCompletion {
@@ -57,7 +55,7 @@ impl Provider for ProviderPlugin {
         let mut visit = self.visit(call, "embed").await?;
         let request = convert::embeddings::request_to_guest(request);
         let said = visit
-            .call(async |store, guest| guest.encaje_provider_provider().call_embed(store, &request).await)
+            .call(async |store, guest| guest.embed(store, &request).await)
             .await?;
         let response = answered!(visit, said);
         visit.done();
@@ -68,7 +66,7 @@ impl Provider for ProviderPlugin {
         let mut visit = self.visit(call, "rerank").await?;
         let request = convert::embeddings::rerank_to_guest(request);
         let said = visit
-            .call(async |store, guest| guest.encaje_provider_provider().call_rerank(store, &request).await)
+            .call(async |store, guest| guest.rerank(store, &request).await)
             .await?;
         let ranked = answered!(visit, said);
         visit.done();
@@ -79,12 +77,7 @@ impl Provider for ProviderPlugin {
         let mut visit = self.visit(call, "count-tokens").await?;
         let request = convert::chat::request_to_guest(request);
         let said = visit
-            .call(async |store, guest| {
-                guest
-                    .encaje_provider_provider()
-                    .call_count_tokens(store, &request)
-                    .await
-            })
+            .call(async |store, guest| guest.count_tokens(store, &request).await)
             .await?;
         let answer = answered!(visit, said);
         visit.done();
@@ -108,13 +101,7 @@ impl Completion for GuestCompletion {
         let resource = self.resource;
         let said = self
             .visit
-            .call(async |store, guest| {
-                guest
-                    .encaje_provider_provider()
-                    .completion()
-                    .call_next(store, resource)
-                    .await
-            })
+            .call(async |store, guest| guest.next(store, resource).await)
             .await;
         match said {
             Ok(Ok(Some(chunks))) if chunks.len() > limits::CHUNKS_PER_NEXT => {

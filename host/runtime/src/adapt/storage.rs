@@ -6,12 +6,14 @@ use encaje_core::ports::Storage;
 use encaje_core::storage::{Aggregation, Durability, Mutation, Page, Query, Table};
 use encaje_core::{Call, Problem};
 
-use super::{adapter, answered};
+use super::{adapter, answered, bindings};
 use crate::convert::storage as convert;
+
+bindings!(Guest, GuestPre);
 
 adapter! {
     /// A storage plugin.
-    StoragePlugin, "storage", Guest, GuestPre
+    StoragePlugin, "storage", Guest
 }
 
 #[async_trait]

@@ -19,6 +19,7 @@ use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::convert::problem;
+use crate::previous;
 use crate::state::State;
 
 /// What a host function gives a guest: an outer error is a trap, an inner one the guest's to handle.
@@ -33,6 +34,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Base::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    previous::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
