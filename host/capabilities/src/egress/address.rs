@@ -76,7 +76,7 @@ fn place_v6(address: Ipv6Addr) -> Place {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Place::Loopback,
         // Services of clouds for their own machines.
-        [0xfd00, 0x0ec2 | 0x0042, ..] | [0xfd20, 0x00ce, ..] => Place::Special,
+        [0xfd00, 0x0ec2 | 0x0042 | 0x00c1, ..] | [0xfd20, 0x00ce, ..] => Place::Special,
         [0xfc00..=0xfdff, ..] => Place::Private,
         // Protocol assignments with Teredo, documentation, 6to4.
         [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..=0x0fff, ..] => Place::Special,
@@ -150,6 +150,7 @@ mod tests {
             "ff02::1",
             "ffff::1",
             "fd00:ec2::254",
+            "fd00:c1::a9fe:a9fe",
             "fd20:ce::254",
             "fd00:42::42",
         ] {

@@ -93,3 +93,12 @@ pub(super) fn broken(error: reqwest::Error, policy: &Checked) -> Problem {
     let words = "The other end broke off in the middle of its answer.";
     Problem::new(ProblemKind::Unavailable, words).with_detail(told(error, policy))
 }
+
+/// An answer that came compressed to a request that carried a secret and asked for none of that.
+pub(super) fn encoded(url: &Url) -> Problem {
+    let words = format!(
+        "`{}` answered compressed, which was not asked for: no secret that it might repeat could be found in it.",
+        place(url)
+    );
+    Problem::new(ProblemKind::Unavailable, words).with_code("encoded_answer")
+}

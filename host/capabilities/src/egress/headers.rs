@@ -3,7 +3,7 @@
 //! It does not know what they mean.
 
 use encaje_core::{Problem, ProblemKind};
-use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 
 use super::policy::Checked;
 use super::scrub::Patterns;
@@ -12,9 +12,9 @@ use crate::limits;
 /// What goes along when a redirect leads to another origin; all else may carry what only the first one should know.
 const SAFE: [&str; 4] = ["accept", "accept-language", "content-type", "user-agent"];
 
-/// Headers that frame the message or steer the connection: two readings of them let a guest smuggle a request past the
-/// checks.
-const HOSTS_OWN: [&str; 9] = [
+/// Headers that frame the message, steer the connection, or ask for another path or method than the one that was checked:
+/// two readings of them let a guest smuggle a request past the checks.
+const HOSTS_OWN: [&str; 15] = [
     "connection",
     "content-length",
     "expect",
@@ -24,11 +24,27 @@ const HOSTS_OWN: [&str; 9] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-url",
+    "x-rewrite-url",
 ];
 
 /// Whether a header is the host's to set, never a guest's nor a secret's.
 pub(super) fn is_hosts_own(name: &HeaderName) -> bool {
     HOSTS_OWN.contains(&name.as_str()) || name.as_str().starts_with("proxy-")
+}
+
+/// Whether a body is told to be something else than what it says.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    let all = headers.get_all(CONTENT_ENCODING).iter();
+    let mut all = all.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    all.any(|one| {
+        let one = one.trim_ascii();
+        !one.is_empty() && !one.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 /// A guest's headers, checked; compression is only what the guest asks for, since it gets the bytes as they come.
@@ -48,7 +64,9 @@ pub(super) fn of_guest(given: Vec<(String, String)>, policy: &Checked) -> Result
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| Problem::invalid(at(), "This is not the name of a header."))?;
         if is_hosts_own(&name) {
-            let words = format!("The header `{name}` belongs to the connection; the host sets it.");
+            let words = format!(
+                "The header `{name}` is not for plugins: it frames the request, or asks for another one than was checked."
+            );
             return Err(Problem::invalid(at(), words));
         }
         if policy.binds(&name) {

@@ -262,6 +262,10 @@ impl Egress {
             &traffic.received,
             headers::bytes(response.headers()) + 15,
         );
+        // Nobody finds a secret in a compressed answer, and a guest could unpack it.
+        if hop.secret.is_some() && headers::is_encoded(response.headers()) {
+            return Err(failure::encoded(&hop.url));
+        }
         Ok(response)
     }
 

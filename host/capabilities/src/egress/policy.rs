@@ -358,7 +358,9 @@ impl Bound {
         if secret.template.matches("{}").count() != 1 {
             return Err(misconfigured("its `value` needs one `{}` where the secret goes"));
         }
-        let value = match secret.value.filter(|value| !value.expose().is_empty()) {
+        // A header's value ends before its last blank, so that an echo of it would not be found with one.
+        let value = secret.value.map(|value| Hidden::new(value.expose().trim().to_owned()));
+        let value = match value.filter(|value| !value.expose().is_empty()) {
             None => None,
             Some(value) if value.expose().len() > limits::SECRET_BYTES => {
                 return Err(misconfigured(

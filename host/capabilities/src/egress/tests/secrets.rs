@@ -220,7 +220,7 @@ fn a_secret_that_fits_into_no_header_is_refused_at_once_and_not_shown() {
             template: "{}{}".to_owned(),
             ..good.clone()
         },
-        secret("api.test", Some(&format!("{CANARY}\n"))),
+        secret("api.test", Some(&format!("{CANARY}\nx"))),
         secret("api.test", Some(&CANARY.repeat(1_000))),
     ];
     for secret in broken {
@@ -276,6 +276,39 @@ async fn an_echo_does_not_reach_the_guest_however_it_is_cut() {
     let mut response = send(&egress, request()).await.unwrap();
     for line in ["a *** b", "***", "end sk-Cana"] {
         assert_eq!(response.read_line().await.unwrap().as_deref(), Some(line));
+    }
+}
+
+#[tokio::test]
+async fn blanks_around_a_value_are_no_part_of_it() {
+    let server = Server::saying(&format!("echo {CANARY}.")).await;
+    let spaced = format!(" {CANARY}\t ");
+    let egress = local(with_secret(vec![server.rule()], secret("127.0.0.1", Some(&spaced))));
+    let said = body(send(&egress, keyed(server.url("/"))).await.unwrap()).await;
+    assert!(!said.contains(CANARY), "{said}");
+    assert!(server.asked()[0].contains(CANARY));
+    let blank = local(with_secret(vec![server.rule()], secret("127.0.0.1", Some(" \t"))));
+    let refused = refusal(&blank, keyed(server.url("/"))).await;
+    assert_eq!(refused.0, ProblemKind::Misconfigured);
+}
+
+#[tokio::test]
+async fn a_compressed_answer_to_a_secret_is_refused() {
+    for (encoding, comes) in [("gzip", false), ("identity, br", false), ("Identity", true), ("", true)] {
+        let reply = format!("HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: 2\r\n\r\nab");
+        let server = Server::new(move |_| vec![say(reply.clone())]).await;
+        let egress = local(with_secret(vec![server.rule()], secret("127.0.0.1", Some(CANARY))));
+        match send(&egress, keyed(server.url("/"))).await {
+            Ok(answer) => assert!(comes && body(answer).await == "ab", "{encoding}"),
+            Err(problem) => {
+                assert!(!comes, "{encoding}: {problem}");
+                assert_eq!(problem.code.as_deref(), Some("encoded_answer"));
+            }
+        }
+        assert!(
+            send(&egress, get(server.url("/"))).await.is_ok(),
+            "without a secret nothing can be repeated"
+        );
     }
 }
 
