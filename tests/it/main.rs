@@ -27,4 +27,5 @@ mod support;
 mod tidy;
 mod upstream;
 mod versions;
+mod visits;
 mod wit;

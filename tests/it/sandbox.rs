@@ -58,7 +58,15 @@ async fn what_is_granted_works_and_tenants_do_not_meet() {
     ] {
         assert_eq!(line(&first, name), value, "{name}");
     }
-    assert!(line(&first, "traceparent").starts_with("00-"));
+    let traced = call("a");
+    let chunks = ask(&one, &traced, chat("x")).await.unwrap();
+    let told = &Transcript::of(&chunks).choices[&0].text;
+    let span = traced.take_crossings().remove(0).span;
+    assert_eq!(
+        line(told, "traceparent"),
+        format!("00-{}-{span}-01", traced.trace()),
+        "the span that is recorded"
+    );
     let before = async |guest, tenant| line(&said(guest, tenant).await, "before").to_owned();
     assert_eq!(before(&one, "b").await, "nothing", "another tenant's key is another");
     assert_eq!(before(&one, "a").await, "a", "and one's own is kept across instances");
@@ -71,9 +79,9 @@ async fn what_is_granted_works_and_tenants_do_not_meet() {
     assert_eq!(
         counts,
         [
-            ("guest_calls".to_owned(), of("a"), 2),
+            ("guest_calls".to_owned(), of("a"), 3),
             ("guest_calls".to_owned(), of("b"), 1),
-            ("guest_sizes".to_owned(), Vec::new(), 3),
+            ("guest_sizes".to_owned(), Vec::new(), 4),
         ]
     );
     kv.close().await;

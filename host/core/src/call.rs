@@ -48,6 +48,8 @@ pub struct Call {
     shared: Arc<Inner>,
     attempt: u32,
     depth: u32,
+    /// The crossing that asks, where a plugin does.
+    within: Option<SpanId>,
 }
 
 #[derive(Debug)]
@@ -115,6 +117,7 @@ impl Call {
             shared,
             attempt: 1,
             depth: 0,
+            within: None,
         }
     }
 
@@ -218,7 +221,22 @@ impl Call {
             shared: Arc::clone(&self.shared),
             attempt: 1,
             depth: self.depth + 1,
+            within: self.within,
         })
+    }
+
+    /// The same call, asked by a plugin in the middle of this crossing.
+    #[must_use]
+    pub fn within(&self, crossing: SpanId) -> Self {
+        Self {
+            within: Some(crossing),
+            ..self.clone()
+        }
+    }
+
+    /// The crossing that asks; `None` where the call itself does.
+    pub fn asker(&self) -> Option<SpanId> {
+        self.within
     }
 
     /// Binds the models of the generation that serves the call; the first one stays.

@@ -189,6 +189,8 @@ mod tests {
 
     fn crossing(wall_us: u64, failure: Option<ProblemKind>) -> Crossing {
         Crossing {
+            span: crate::id::SpanId::new(),
+            within: None,
             plugin: "p".to_owned(),
             kind: PluginKind::Provider,
             function: "complete",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::chat::{ChatRequest, Usage};
 use crate::embeddings::EmbedRequest;
+use crate::id::SpanId;
 use crate::problem::{Problem, ProblemKind};
 use crate::telemetry::Annotation;
 use crate::transcript::Transcript;
@@ -52,6 +53,10 @@ impl PluginKind {
 /// One visit to one instance of a plugin, from its first call to its last resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Crossing {
+    /// The span that the guest was told of, and its upstreams with it.
+    pub span: SpanId,
+    /// The crossing that asked for this one; `None` where the call itself did.
+    pub within: Option<SpanId>,
     /// The plugin's name in the registry.
     pub plugin: String,
     /// Its kind.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use encaje_core::{Problem, ProblemKind};
-use wasmtime::component::Linker;
+use tokio::sync::Semaphore;
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::component::{self, Version};
@@ -23,6 +24,7 @@ struct Inner {
     cache: cache::Cache,
     pooled: bool,
     memory: Arc<MemoryBudget>,
+    slots: Arc<Semaphore>,
     lanes: Arc<Lanes>,
 }
 
@@ -51,6 +53,9 @@ impl Runtime {
             cache,
             pooled,
             memory: MemoryBudget::new(limits::ALL_MEMORIES),
+            slots: Arc::new(Semaphore::new(
+                (limits::POOL_INSTANCES - limits::STORAGE_INSTANCES) as usize,
+            )),
             lanes: Lanes::new(),
         });
         start_ticker(&inner)?;
@@ -69,6 +74,21 @@ impl Runtime {
         Arc::clone(&self.0.memory)
     }
 
+    /// Places of instances, over all plugins but storages.
+    pub(crate) fn slots(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.slots)
+    }
+
+    /// Instances of one component that may be at once: they take half of the pool at most, whatever they are made of.
+    pub(crate) fn share(&self, component: &Component) -> usize {
+        let half = |pool: u32, each: u32| pool / 2 / each.max(1);
+        let share = component.resources_required().map(|needs| {
+            let memories = half(limits::POOL_INSTANCES, needs.num_memories);
+            memories.min(half(limits::POOL_TABLES, needs.num_tables)).max(1)
+        });
+        share.map_or(usize::MAX, |share| share as usize)
+    }
+
     pub(crate) fn lanes(&self) -> &Arc<Lanes> {
         &self.0.lanes
     }
@@ -79,7 +99,7 @@ impl Runtime {
     }
 
     /// The compiled form of a component, from the cache where it is there.
-    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<wasmtime::component::Component, Problem> {
+    pub(crate) fn compile(&self, wasm: &[u8]) -> Result<Component, Problem> {
         if wasm.len() > limits::COMPONENT_BYTES {
             let message = format!(
                 "The component has {} bytes, over the cap of {}.",
@@ -128,7 +148,7 @@ fn pool() -> PoolingAllocationConfig {
     pool.total_component_instances(limits::POOL_INSTANCES)
         .total_core_instances(limits::POOL_CORE_INSTANCES)
         .total_memories(limits::POOL_INSTANCES)
-        .total_tables(limits::POOL_INSTANCES * 2)
+        .total_tables(limits::POOL_TABLES)
         .total_stacks(limits::POOL_INSTANCES)
         .max_core_instances_per_component(limits::CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(limits::MEMORIES_PER_COMPONENT)

@@ -43,8 +43,15 @@ pub const EPOCH: Duration = Duration::from_millis(1);
 /// Component instances in the pool, over all plugins: some thousand streams, and as many in the generation that drains.
 pub const POOL_INSTANCES: u32 = 2_560;
 
-/// Core instances in the pool: a Rust guest is made of four (itself, two shims, and one for its imports).
-pub const POOL_CORE_INSTANCES: u32 = POOL_INSTANCES * 4;
+/// Of these, what is kept for storages: as many as one has by default.
+pub const STORAGE_INSTANCES: u32 = 256;
+
+/// Core instances in the pool: all that the components may be made of. A Rust guest has four, a Python guest 65, and the pool
+/// only counts them: what takes room are memories, tables and stacks.
+pub const POOL_CORE_INSTANCES: u32 = POOL_INSTANCES * CORE_INSTANCES_PER_COMPONENT;
+
+/// Tables in the pool: a Rust guest has two.
+pub const POOL_TABLES: u32 = POOL_INSTANCES * 2;
 
 /// Core instances of one component: a Python guest has 65, with room for larger ones.
 pub const CORE_INSTANCES_PER_COMPONENT: u32 = 128;

@@ -17,7 +17,7 @@ use crate::host::metrics::Metrics;
 use crate::lane::Lane;
 use crate::limits::{self, PluginLimits};
 use crate::state::{MemoryBudget, MemoryCap, Shared, State};
-use crate::visit::{Bindings, Visit};
+use crate::visit::{Bindings, Visit, no_room};
 
 /// What is needed to load a plugin.
 #[derive(Debug, Clone)]
@@ -97,7 +97,8 @@ impl Plugin {
             .with_detail(format!("{error:#}"))
         })?;
         let metrics = Metrics::new(spec.capabilities.metrics.clone());
-        let own = spec.limits;
+        let mut own = spec.limits;
+        own.instances = own.instances.min(runtime.share(&component));
         Ok(Self {
             runtime: runtime.clone(),
             kind: spec.kind,
@@ -150,12 +151,13 @@ impl Plugin {
         function: &'static str,
         wall: Duration,
     ) -> Result<Visit<B>, Problem> {
-        let wall = wall.min(call.remaining());
         // A plugin that waits for a place holds its own: 64 parents would lock each other out.
         let permit = match call.depth() {
-            0 => self.place(wall).await?,
+            0 => self.place(wall.min(call.remaining())).await?,
             _ => self.place_now().ok_or_else(|| self.busy())?,
         };
+        // What the wait took is the call's.
+        let wall = wall.min(call.remaining());
         Visit::begin(self, call, bindings, function, wall, permit).await
     }
 
@@ -171,6 +173,20 @@ impl Plugin {
             self.runtime.memory(),
             Arc::clone(&self.memory),
         )
+    }
+
+    /// A place for one more instance among those of all plugins. A storage needs none: what is kept for it is its own, since
+    /// without one no call of any plugin ends well.
+    pub(crate) fn slot(&self) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+        match self.kind {
+            PluginKind::Storage => Ok(None),
+            _ => self
+                .runtime
+                .slots()
+                .try_acquire_owned()
+                .map(Some)
+                .map_err(|_| no_room()),
+        }
     }
 
     pub(crate) fn runtime(&self) -> &Runtime {

@@ -1,14 +1,14 @@
 //! What the host keeps for one instance: whose call it is, what it may use, what it has used.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use encaje_capabilities::egress::Traffic;
 use encaje_core::Call;
 use encaje_core::id::SpanId;
 use encaje_core::trace::PluginKind;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use crate::grants::Capabilities;
@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) log: Arc<LogBudget>,
     pub(crate) memory: MemoryCap,
     pub(crate) table: ResourceTable,
+    /// Answers of other hosts and models that the guest holds; WASI's own handles are not counted.
+    held: usize,
     /// What the visit sent to other hosts and got from them.
     pub(crate) traffic: Arc<Traffic>,
     wasi: Option<WasiCtx>,
@@ -59,9 +61,36 @@ impl State {
             meter,
             memory,
             table,
+            held: 0,
             traffic: Arc::default(),
             wasi: None,
         }
+    }
+
+    /// Gives a guest a handle to something of its visit's.
+    pub(crate) fn hand_out<T: Send + 'static, H: 'static>(&mut self, thing: T) -> wasmtime::Result<Resource<H>> {
+        let handle = self.table.push(thing)?;
+        self.held += 1;
+        Ok(Resource::new_own(handle.rep()))
+    }
+
+    /// Takes back what was handed out.
+    pub(crate) fn take_back<T: Send + 'static, H: 'static>(&mut self, handle: &Resource<H>) -> wasmtime::Result<()> {
+        self.table.delete(Resource::<T>::new_own(handle.rep()))?;
+        self.held -= 1;
+        Ok(())
+    }
+
+    /// Whether the guest holds nothing that belongs to its visit.
+    pub(crate) fn is_free(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Lets go of the visit: an instance that waits for its next one must not keep the last caller's generation alive.
+    pub(crate) fn forget(&mut self) {
+        static NOBODY: LazyLock<Call> = LazyLock::new(|| Call::of_server(Duration::ZERO));
+        self.call = NOBODY.clone();
+        self.traffic = Arc::default();
     }
 
     /// What is left of the visit.
@@ -69,7 +98,7 @@ impl State {
         self.deadline.saturating_duration_since(tokio::time::Instant::now())
     }
 
-    /// Serves another visit: nothing of the one before is left but the guest's own memory.
+    /// Serves another visit: of the one before nothing is left but the guest's own memory and its WASI handles.
     pub(crate) fn again(&mut self, call: Call, deadline: tokio::time::Instant, meter: Arc<Meter>) {
         self.log.refill();
         self.call = call;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use encaje_bindings::base::encaje::common::errors;
 use encaje_capabilities::egress::Traffic;
 use encaje_core::health::Health;
+use encaje_core::id::SpanId;
 use encaje_core::time::now_us;
 use encaje_core::trace::{Crossing, PluginKind};
 use encaje_core::{Call, Problem, ProblemKind};
@@ -48,6 +49,8 @@ pub(crate) struct Instance<B> {
     bindings: Arc<B>,
     born: Instant,
     uses: u32,
+    /// Its place among all instances; given back when its memory is.
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 /// One visit to one instance.
@@ -56,6 +59,10 @@ pub(crate) struct Visit<B: Bindings> {
     instance: Option<Instance<B>>,
     plugin: Arc<Shelf>,
     wall: Duration,
+    /// The call's own end, which no pause of the caller moves.
+    end: Instant,
+    /// Since when the guest has waited for its caller.
+    idle: Instant,
     record: Record,
     _permit: OwnedSemaphorePermit,
 }
@@ -74,7 +81,8 @@ impl<B: Bindings> Visit<B> {
         wall: Duration,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, Problem> {
-        let deadline = Instant::now() + wall;
+        let now = Instant::now();
+        let (deadline, end) = (now + wall, now + wall.max(call.remaining()));
         let meter = Meter::new(plugin.limits.cpu, plugin.lane());
         let mut record = Record::begin(plugin, call, function, Arc::clone(&meter));
         let instance = match plugin.shelf().take::<Instance<B>>() {
@@ -88,10 +96,15 @@ impl<B: Bindings> Visit<B> {
             None => fresh(plugin, call, pre, deadline, &mut record).await?,
         };
         record.traffic = Arc::clone(&instance.store.data().traffic);
+        record.span = instance.store.data().span;
+        // Nothing was asked yet.
+        record.whole = true;
         Ok(Self {
             instance: Some(instance),
             plugin: Arc::clone(plugin.shelf()),
             wall: plugin.limits.wall,
+            end,
+            idle: Instant::now(),
             record,
             _permit: permit,
         })
@@ -107,7 +120,10 @@ impl<B: Bindings> Visit<B> {
             let message = format!("the plugin `{}` was called after it failed", self.record.plugin);
             return Err(self.record.failed(Problem::internal(message)));
         };
-        let deadline = instance.store.data().deadline;
+        // The clock on the wall counts the guest's time, not that of a caller who takes an answer slowly.
+        let deadline = (instance.store.data().deadline + self.idle.elapsed()).min(self.end);
+        instance.store.data_mut().deadline = deadline;
+        self.record.whole = false;
         // A guest that never waits would be asked before the clock.
         if Instant::now() >= deadline {
             return Err(self.record.failed(timed_out(&self.record.plugin)));
@@ -117,6 +133,7 @@ impl<B: Bindings> Visit<B> {
         // Whoever drops this future drops the instance with it: a call that was cut off leaves it unusable.
         let done = timeout_at(deadline, meter.metered(work(&mut instance.store, &bindings))).await;
         self.record.peak_memory = instance.store.data().memory.peak();
+        self.idle = Instant::now();
         match done {
             Ok(Ok(value)) => {
                 self.instance = Some(instance);
@@ -136,15 +153,15 @@ impl<B: Bindings> Visit<B> {
 
     /// Counts the wall clock anew, for a visit that waits for others between its calls.
     pub(crate) fn rest(&mut self, call: &Call) {
-        if let Some(instance) = &mut self.instance {
-            instance.store.data_mut().deadline = Instant::now() + self.wall.min(call.remaining());
-        }
+        self.rest_for(self.wall.min(call.remaining()));
     }
 
     /// As [`Self::rest`], for what comes after the call's own end.
     pub(crate) fn rest_for(&mut self, wall: Duration) {
+        let now = Instant::now();
+        (self.idle, self.end) = (now, self.end.max(now + wall));
         if let Some(instance) = &mut self.instance {
-            instance.store.data_mut().deadline = Instant::now() + wall;
+            instance.store.data_mut().deadline = now + wall;
         }
     }
 
@@ -159,14 +176,27 @@ impl<B: Bindings> Visit<B> {
             .await
     }
 
-    /// The visit has come to its end and the guest holds nothing of it: a warm plugin's instance is kept for the next one.
+    /// What was asked so far is answered: a visit that ends here was not cut off.
+    pub(crate) fn whole(&mut self) {
+        self.record.whole = true;
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.record.whole
+    }
+
+    /// The visit has come to its end: a warm plugin's instance is kept for the next one, unless it still holds what belongs to
+    /// this one.
     pub(crate) fn done(&mut self) {
+        self.whole();
         let Some(mut instance) = self.instance.take() else {
             return;
         };
         instance.uses += 1;
-        let spoilt = instance.store.data().memory.refused || instance.store.data().memory.crowded;
+        let state = instance.store.data_mut();
+        let spoilt = state.memory.refused || state.memory.crowded || !state.is_free();
         if !spoilt && instance.uses < self.plugin.uses {
+            state.forget();
             self.plugin.keep(Box::new(instance));
         }
     }
@@ -179,6 +209,7 @@ async fn fresh<B: Bindings>(
     deadline: Instant,
     record: &mut Record,
 ) -> Result<Instance<B>, Problem> {
+    let slot = plugin.slot().map_err(|problem| record.failed(problem))?;
     let meter = Arc::clone(&record.meter);
     let state = State::new(
         Arc::clone(plugin.shared()),
@@ -212,6 +243,7 @@ async fn fresh<B: Bindings>(
         bindings: Arc::new(bindings),
         born: Instant::now(),
         uses: 0,
+        _slot: slot,
     })
 }
 
@@ -230,6 +262,16 @@ fn timed_out(plugin: &str) -> Problem {
     )
 }
 
+/// All instances together are as many as the server holds.
+pub(crate) fn no_room() -> Problem {
+    Problem::new(
+        ProblemKind::Overloaded,
+        "The server has no room for one more plugin instance.",
+    )
+    .with_code("plugins_crowded")
+    .with_retry_after(Duration::from_secs(1))
+}
+
 /// What a guest's end means to the caller.
 fn trapped(store: &Store<State>, error: &wasmtime::Error) -> Problem {
     let state = store.data();
@@ -244,12 +286,7 @@ fn trapped(store: &Store<State>, error: &wasmtime::Error) -> Problem {
         .with_detail(detail);
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return Problem::new(
-            ProblemKind::Overloaded,
-            "The server has no room for one more plugin instance.",
-        )
-        .with_retry_after(Duration::from_secs(1))
-        .with_detail(detail);
+        return no_room().with_detail(detail);
     }
     if state.memory.crowded {
         let message = format!("The plugins have no room for what `{plugin}` needs now.");
@@ -272,6 +309,7 @@ fn trapped(store: &Store<State>, error: &wasmtime::Error) -> Problem {
 /// The crossing of one visit, noted in the call when the visit ends.
 struct Record {
     call: Call,
+    span: SpanId,
     plugin: String,
     kind: PluginKind,
     function: &'static str,
@@ -282,6 +320,8 @@ struct Record {
     traffic: Arc<Traffic>,
     health: Arc<Health>,
     calls: u32,
+    /// Whether the guest has answered all that it was asked.
+    whole: bool,
     failure: Option<ProblemKind>,
 }
 
@@ -290,6 +330,7 @@ impl Record {
         plugin.health().began();
         Self {
             call: call.clone(),
+            span: SpanId::new(),
             plugin: plugin.name().to_owned(),
             kind: plugin.kind,
             function,
@@ -300,6 +341,7 @@ impl Record {
             traffic: Arc::default(),
             health: Arc::clone(plugin.health()),
             calls: 0,
+            whole: false,
             failure: None,
         }
     }
@@ -314,7 +356,10 @@ impl Drop for Record {
     fn drop(&mut self) {
         let wall = u64::try_from(self.meter.age().as_micros()).unwrap_or(u64::MAX);
         let bytes = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let cut_off = (!self.whole).then_some(ProblemKind::Cancelled);
         let crossing = Crossing {
+            span: self.span,
+            within: self.call.asker(),
             plugin: std::mem::take(&mut self.plugin),
             kind: self.kind,
             function: self.function,
@@ -326,7 +371,7 @@ impl Drop for Record {
             calls: self.calls,
             egress_bytes: bytes(&self.traffic.sent).saturating_add(bytes(&self.traffic.received)),
             attempt: self.call.attempt(),
-            failure: self.failure.take(),
+            failure: self.failure.take().or(cut_off),
         };
         self.health.ended(&crossing);
         self.call.crossed(crossing);

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value as JsonValue, json};
 
+use crate::ProblemKind;
 use crate::call::Call;
 use crate::chat::{ChatRequest, Input, Message, Part, PartBody};
 use crate::embeddings::EmbedInput;
@@ -265,16 +266,21 @@ fn scores(call: &Call, exchange: &Exchange) -> Vec<Mutation> {
 
 fn crossing_span(call: &Call, crossing: &Crossing) -> Fields {
     let failed = crossing.failure.as_ref();
+    let status = match failed {
+        None => "ok",
+        Some(ProblemKind::Cancelled) => "cancelled",
+        Some(_) => "error",
+    };
     vec![
         field("tenant", call.caller().tenant.as_str()),
         field("trace_id", call.trace().to_string()),
-        field("span_id", SpanId::new().to_string()),
-        field("parent_span_id", call.span().to_string()),
+        field("span_id", crossing.span.to_string()),
+        field("parent_span_id", crossing.within.unwrap_or(call.span()).to_string()),
         field("root", false),
         field("name", format!("{}.{}", crossing.kind.as_str(), crossing.function)),
         field("start_us", crossing.start_us),
         field("end_us", crossing.end_us),
-        field("status", if failed.is_some() { "error" } else { "ok" }),
+        field("status", status),
         field("status_message", failed.map(|kind| kind.as_str().to_owned())),
         field("attributes", object(crossing_attributes(crossing))),
         field("plugin", crossing.plugin.as_str()),

@@ -57,6 +57,11 @@ pub trait Collection: Send {
 
     /// Counts what there is.
     async fn stats(&mut self) -> Result<CollectionStats, Problem>;
+
+    /// Ends it; nothing is asked afterwards. Without it a plugin that is kept warm has to begin anew.
+    async fn close(&mut self) -> Result<(), Problem> {
+        Ok(())
+    }
 }
 
 /// Brings documents in.

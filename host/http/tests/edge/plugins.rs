@@ -61,6 +61,8 @@ fn world() -> World {
     ] {
         health.began();
         health.ended(&Crossing {
+            span: encaje_core::id::SpanId::new(),
+            within: None,
             plugin: "seen".to_owned(),
             kind: PluginKind::Provider,
             function: "complete",

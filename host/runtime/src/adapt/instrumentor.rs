@@ -88,7 +88,9 @@ impl Instrument for Attending {
                 hooks.call_before(store, &request).await
             })
             .await?;
-        Ok(match answered!(self.visit, said)? {
+        let decision = answered!(self.visit, said)?;
+        self.visit.whole();
+        Ok(match decision {
             GuestDecision::Pass => Decision::Pass,
             GuestDecision::Replace(request) => Decision::Replace(chat::request_to_core(request)),
             GuestDecision::Reject(refused) => Decision::Reject(problem::to_core(refused)),
@@ -139,6 +141,7 @@ impl Instrument for Attending {
             .await?;
         let held = answered!(self.visit, said)?;
         self.visit.drop_resource(filter).await?;
+        self.visit.whole();
         self.chunks(held)
     }
 
@@ -160,6 +163,15 @@ impl Instrument for Attending {
         let annotation = answered!(self.visit, said);
         self.visit.done();
         annotation.map(telemetry::annotation_to_core)
+    }
+}
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        // Not every instrument has something to do afterwards. One that filters is still in the middle of the answer.
+        if self.filter.is_none() && self.visit.is_whole() {
+            self.visit.done();
+        }
     }
 }
 

@@ -114,6 +114,7 @@ impl Retriever for RetrieverPlugin {
             .call(async |store, guest| guest.encaje_retriever_retriever().call_open(store, name, &spec).await)
             .await?;
         let collection = answered!(visit, said)?;
+        visit.whole();
         Ok(Box::new(Opened {
             visit,
             call: call.clone(),
@@ -141,7 +142,9 @@ impl Collection for Opened {
                 retriever.call_upsert(store, collection, &documents).await
             })
             .await?;
-        answered!(self.visit, said).map(convert::upserted_to_core)
+        let answer = answered!(self.visit, said)?;
+        self.visit.whole();
+        Ok(convert::upserted_to_core(answer))
     }
 
     async fn remove(&mut self, filter: &Filter) -> Result<u64, Problem> {
@@ -155,7 +158,9 @@ impl Collection for Opened {
                 retriever.call_remove(store, collection, &filter).await
             })
             .await?;
-        answered!(self.visit, said)
+        let answer = answered!(self.visit, said)?;
+        self.visit.whole();
+        Ok(answer)
     }
 
     async fn retrieve(&mut self, search: Search) -> Result<Found, Problem> {
@@ -169,7 +174,9 @@ impl Collection for Opened {
                 retriever.call_retrieve(store, collection, &search).await
             })
             .await?;
-        answered!(self.visit, said).map(convert::found_to_core)
+        let answer = answered!(self.visit, said)?;
+        self.visit.whole();
+        Ok(convert::found_to_core(answer))
     }
 
     async fn stats(&mut self) -> Result<CollectionStats, Problem> {
@@ -182,7 +189,16 @@ impl Collection for Opened {
                 retriever.call_stats(store, collection).await
             })
             .await?;
-        answered!(self.visit, said).map(convert::stats_to_core)
+        let answer = answered!(self.visit, said)?;
+        self.visit.whole();
+        Ok(convert::stats_to_core(answer))
+    }
+
+    async fn close(&mut self) -> Result<(), Problem> {
+        self.visit.rest(&self.call);
+        self.visit.drop_resource(self.collection).await?;
+        self.visit.done();
+        Ok(())
     }
 }
 

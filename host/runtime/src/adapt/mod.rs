@@ -73,6 +73,7 @@ macro_rules! adapter {
                 let mut visit = plugin.visit::<$guest>(&call, &pre, "check", CHECK).await?;
                 let said = visit.call(async |store, guest| guest.check(store).await).await?;
                 let offers = crate::plugin::offers(crate::adapt::answered!(visit, said)?)?;
+                visit.whole();
                 drop(visit);
                 let plugin = std::sync::Arc::new(plugin);
                 Ok(Self { plugin, pre, offers })

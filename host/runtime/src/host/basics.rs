@@ -2,6 +2,7 @@
 
 use encaje_bindings::base::encaje::common as types;
 use encaje_bindings::base::encaje::host::{call, clock, config, log};
+use sha2::{Digest as _, Sha256};
 use wasmtime::Result;
 
 use crate::limits;
@@ -25,10 +26,30 @@ impl call::Host for State {
             traceparent: format!("00-{}-{}-01", self.call.trace(), self.span),
             session: self.call.session().map(str::to_owned),
             attempt: self.call.attempt(),
-            idempotency_key: self.call.idempotency_key().map(str::to_owned),
+            idempotency_key: self.idempotency_key(),
             remaining_ms: u64::try_from(self.remaining().as_millis()).unwrap_or(u64::MAX),
             extra: Vec::new(),
         })
+    }
+}
+
+impl State {
+    /// A key of the caller's call at this plugin. Upstreams see one account, the operator's, so that two tenants' keys must
+    /// not meet there, nor those of a call and of another one that a plugin makes in its course.
+    fn idempotency_key(&self) -> Option<String> {
+        let key = self.call.idempotency_key().filter(|_| self.call.depth() == 0)?;
+        let caller = self.call.caller();
+        let mut hash = Sha256::new();
+        for part in [
+            &*self.shared.name,
+            &caller.tenant,
+            caller.user.as_deref().unwrap_or_default(),
+            key,
+        ] {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
+        }
+        Some(format!("{:x}", hash.finalize()))
     }
 }
 

@@ -30,10 +30,7 @@ impl http::Host for State {
         };
         let traffic = Arc::clone(&self.traffic);
         match egress.send(request, self.remaining(), &traffic).await {
-            Ok(response) => {
-                let handle = self.table.push(response)?;
-                Ok(Ok(Resource::new_own(handle.rep())))
-            }
+            Ok(response) => Ok(Ok(self.hand_out(response)?)),
             Err(problem) => answer(Err(problem)),
         }
     }
@@ -62,7 +59,6 @@ impl http::HostResponse for State {
     }
 
     async fn drop(&mut self, handle: Resource<http::Response>) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<Response>::new_own(handle.rep()))?;
-        Ok(())
+        self.take_back::<Response, _>(&handle)
     }
 }

@@ -70,10 +70,7 @@ impl inference::Host for State {
             Err(problem) => return Ok(Err(problem)),
         };
         match inference.generate(chat::request_to_core(request)).await {
-            Ok(running) => {
-                let handle = self.table.push(Running(running))?;
-                Ok(Ok(Resource::new_own(handle.rep())))
-            }
+            Ok(running) => Ok(Ok(self.hand_out(Running(running))?)),
             Err(problem) => answer(Err(problem)),
         }
     }
@@ -123,7 +120,6 @@ impl inference::HostGeneration for State {
     }
 
     async fn drop(&mut self, handle: Resource<Generation>) -> Result<()> {
-        self.table.delete(Resource::<Running>::new_own(handle.rep()))?;
-        Ok(())
+        self.take_back::<Running, _>(&handle)
     }
 }

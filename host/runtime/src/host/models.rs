@@ -29,7 +29,7 @@ impl State {
             return Err(problem::to_guest(denied(&self.shared.name, "models", &line)));
         }
         match self.call.models() {
-            Some(models) => Ok((Arc::clone(models), self.call.clone())),
+            Some(models) => Ok((Arc::clone(models), self.call.within(self.span))),
             None => Err(problem::to_guest(Problem::new(
                 ProblemKind::Unavailable,
                 "There are no models outside of a caller's call.",
@@ -53,10 +53,7 @@ impl models::Host for State {
         };
         let request = chat::request_to_core(request);
         match beside(async move { models.complete(&call, request).await }).await {
-            Ok(Ok(completion)) => {
-                let handle = self.table.push(Running(Some(completion)))?;
-                Ok(Ok(Resource::new_own(handle.rep())))
-            }
+            Ok(Ok(completion)) => Ok(Ok(self.hand_out(Running(Some(completion)))?)),
             Ok(Err(problem)) | Err(problem) => answer(Err(problem)),
         }
     }
@@ -106,7 +103,6 @@ impl models::HostCompletion for State {
     }
 
     async fn drop(&mut self, handle: Resource<models::Completion>) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<Running>::new_own(handle.rep()))?;
-        Ok(())
+        self.take_back::<Running, _>(&handle)
     }
 }
