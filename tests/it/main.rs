@@ -28,4 +28,5 @@ mod tidy;
 mod upstream;
 mod versions;
 mod visits;
+mod watch;
 mod wit;

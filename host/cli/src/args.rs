@@ -165,6 +165,9 @@ pub enum Plugin {
         /// Where to put the file [default: NAME.wasm in the current folder].
         #[arg(long, short)]
         output: Option<PathBuf>,
+        /// Build again at each edit, and have the registry's running server take the new one over.
+        #[arg(long)]
+        watch: bool,
     },
     /// Shows how the plugins of a running server fare, again and again.
     Top {

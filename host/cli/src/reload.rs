@@ -82,7 +82,7 @@ impl Reloader {
         // The same text is not tried again until it is edited or asked for.
         let same = text == self.text;
         self.text = text;
-        match self.take_over().await {
+        match self.take_over(wish).await {
             Ok(false) if wish == Wish::Changed && self.error.is_none() => {}
             Ok(_) => {
                 self.attempt += 1;
@@ -96,10 +96,15 @@ impl Reloader {
     }
 
     /// Whether anything is another than before.
-    async fn take_over(&mut self) -> Result<bool> {
+    async fn take_over(&mut self, wish: Wish) -> Result<bool> {
+        // Who asks has edited sources too, where there are any.
+        let compile = match wish {
+            Wish::Asked => Compile::Allowed,
+            Wish::Changed => self.compile,
+        };
         let next = Config::load(&self.common, Some(self.config.settings.listen.value))?;
         let plan = encaje_registry::Plan::between(&self.config.registry, &next.registry);
-        let composed = self.composer.compose(&next, self.compile).await?;
+        let composed = self.composer.compose(&next, compile).await?;
         if plan.is_empty() && !composed.changed {
             self.config = next;
             return Ok(false);

@@ -44,19 +44,9 @@ pub struct Did {
 
 /// Runs a command beside the server of a folder, with this input.
 pub fn command(folder: &Path, arguments: &[&str], input: &str) -> Did {
-    let own = [
-        "--registry".to_owned(),
-        folder.join("registry.toml").display().to_string(),
-        "--data".to_owned(),
-        folder.join("data").display().to_string(),
-    ];
-    let line: Vec<String> = own
-        .into_iter()
-        .chain(arguments.iter().map(|argument| (*argument).to_owned()))
-        .collect();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "support::process::command_line_of_a_child", "--nocapture"])
-        .env(CHILD, line.join("\n"))
+        .env(CHILD, line_beside(folder, arguments))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -69,6 +59,47 @@ pub fn command(folder: &Path, arguments: &[&str], input: &str) -> Did {
         well: output.status.success(),
         said: text(&output.stdout) + &text(&output.stderr),
     }
+}
+
+/// A command that goes on until it is dropped, beside the server of a folder.
+pub struct Background {
+    child: Child,
+    said: PathBuf,
+}
+
+impl Background {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let said = folder.join("said");
+        let file = std::fs::File::create(&said).unwrap();
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "support::process::command_line_of_a_child", "--nocapture"])
+            .env(CHILD, line_beside(folder, arguments))
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, said }
+    }
+
+    /// What it has said so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.said).unwrap()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command line of a child that looks at a folder's registry and data.
+fn line_beside(folder: &Path, arguments: &[&str]) -> String {
+    let (registry, data) = (folder.join("registry.toml"), folder.join("data"));
+    let (registry, data) = (registry.display().to_string(), data.display().to_string());
+    let own = ["--registry", &registry, "--data", &data];
+    [&own, arguments].concat().join("\n")
 }
 
 /// A running server over a folder with its registry and its data.

@@ -10,6 +10,7 @@ pub(crate) mod plan;
 pub(crate) mod plugin;
 mod top;
 pub(crate) mod trace;
+mod watch;
 
 use comfy_table::{ContentArrangement, Table, presets};
 

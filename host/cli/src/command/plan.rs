@@ -42,6 +42,13 @@ pub(crate) fn plan(common: &Common) -> Result<()> {
 /// Signals the running server, and waits for what it says of the edit.
 pub(crate) async fn apply(common: &Common) -> Result<()> {
     let config = Config::load(common, None)?;
+    let after = take_over(&config).await?;
+    println!("the server on {} runs generation {}", after.listen, after.generation);
+    Ok(())
+}
+
+/// Has the registry's running server look at it and at its plugins' sources, and waits until it serves them.
+pub(crate) async fn take_over(config: &Config) -> Result<Status> {
     let data = &config.settings.data.value;
     let Some(before) = Status::of_running(data) else {
         bail!("no server runs over {}: start one with `encaje serve`", data.display());
@@ -62,8 +69,7 @@ pub(crate) async fn apply(common: &Common) -> Result<()> {
                 after.generation
             );
         }
-        println!("the server on {} runs generation {}", after.listen, after.generation);
-        return Ok(());
+        return Ok(after);
     }
     bail!(
         "the server did not say within {} s how it went; see its log",

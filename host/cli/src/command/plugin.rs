@@ -1,6 +1,6 @@
 //! `plugin new`, `list`, `build` and `inspect`; `top` is in a file of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -9,7 +9,7 @@ use encaje_supply::build::component;
 use encaje_supply::scaffold;
 use encaje_supply::{EncajeHome, Progress, Quiet, TerminalProgress};
 
-use super::{conformance, diagnose, table, top};
+use super::{conformance, diagnose, table, top, watch};
 use crate::args::{Common, Plugin as What};
 use crate::artifacts::{self, Component};
 use crate::config::Config;
@@ -24,6 +24,14 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
     {
         return top::run(&remote, every, once, json).await;
     }
+    if let What::Build {
+        folder,
+        output,
+        watch: true,
+    } = &what
+    {
+        return watch::run(common, home(common)?, folder, output.as_deref()).await;
+    }
     if let What::Test(options) = what {
         return conformance::run(&home(common)?, &options).await;
     }
@@ -32,7 +40,7 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
     tokio::task::spawn_blocking(move || match what {
         What::List => list(&common),
         What::New { name, kind, lang, into } => begin(&common, &name, &kind, &lang, into.as_deref()),
-        What::Build { folder, output } => build(&common, &folder, output.as_deref()),
+        What::Build { folder, output, .. } => build(&common, &folder, output.as_deref()),
         What::Doctor { file } => diagnose::run(&file),
         What::Inspect { file } => inspect(&file),
         What::Top { .. } | What::Test(_) => Ok(()),
@@ -92,13 +100,22 @@ fn build(common: &Common, folder: &Path, output: Option<&Path>) -> Result<()> {
     let home = home(common)?;
     let folder = std::path::absolute(folder)?;
     let built = artifacts::build(&home, &folder, &TerminalProgress::new())?;
-    let file = match output {
-        Some(file) => file.to_owned(),
-        None => Path::new(&format!("{}.wasm", built.manifest.name)).to_owned(),
-    };
-    std::fs::write(&file, &built.wasm).with_context(|| format!("`{}` cannot be written", file.display()))?;
+    let file = output_file(output, &built.manifest);
+    write(&file, &built.wasm)?;
     println!("{}", file.display());
     describe(&built.wasm, Some(&built.manifest))
+}
+
+/// Where a built component goes.
+pub(super) fn output_file(wanted: Option<&Path>, manifest: &Manifest) -> PathBuf {
+    wanted.map_or_else(|| format!("{}.wasm", manifest.name).into(), Path::to_owned)
+}
+
+/// Puts a component in place whole: who reads it meanwhile gets this one or the one before.
+pub(super) fn write(file: &Path, wasm: &[u8]) -> Result<()> {
+    let beside = file.with_extension(format!("wasm.{}", std::process::id()));
+    let written = std::fs::write(&beside, wasm).and_then(|()| std::fs::rename(&beside, file));
+    written.with_context(|| format!("`{}` cannot be written", file.display()))
 }
 
 fn inspect(file: &Path) -> Result<()> {
