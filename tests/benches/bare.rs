@@ -20,10 +20,15 @@ pub(crate) struct Bare {
     config: String,
 }
 
-/// An answer under way.
-pub(crate) struct BareStream {
+/// An instance that is asked again and again.
+pub(crate) struct BareInstance {
     store: Store<State>,
     guest: Guest,
+}
+
+/// An answer under way.
+pub(crate) struct BareStream {
+    instance: BareInstance,
     resource: ResourceAny,
 }
 
@@ -38,8 +43,8 @@ impl Bare {
         Self { engine, pre, config }
     }
 
-    /// A fresh instance that has been asked.
-    pub(crate) async fn open(&self, request: &guest::ChatRequest) -> BareStream {
+    /// A fresh instance.
+    pub(crate) async fn instance(&self) -> BareInstance {
         let state = State {
             config: self.config.clone(),
             table: ResourceTable::new(),
@@ -47,38 +52,49 @@ impl Bare {
         };
         let mut store = Store::new(&self.engine, state);
         let guest = self.pre.instantiate_async(&mut store).await.unwrap();
-        let said = guest
-            .encaje_provider_provider()
-            .call_complete(&mut store, request)
-            .await
-            .unwrap();
-        BareStream {
-            store,
-            guest,
-            resource: said.unwrap(),
-        }
+        BareInstance { store, guest }
+    }
+
+    /// A fresh instance that has been asked.
+    pub(crate) async fn open(&self, request: &guest::ChatRequest) -> BareStream {
+        let mut instance = self.instance().await;
+        let resource = instance.complete(request).await;
+        BareStream { instance, resource }
     }
 
     /// A whole call; returns how many chunks came.
     pub(crate) async fn call(&self, request: &guest::ChatRequest) -> usize {
-        let mut stream = self.open(request).await;
+        self.instance().await.call(request).await
+    }
+}
+
+impl BareInstance {
+    async fn complete(&mut self, request: &guest::ChatRequest) -> ResourceAny {
+        let provider = self.guest.encaje_provider_provider();
+        let said = provider.call_complete(&mut self.store, request).await;
+        said.unwrap().unwrap()
+    }
+
+    async fn next(&mut self, resource: ResourceAny) -> Option<Vec<guest::Chunk>> {
+        let completion = self.guest.encaje_provider_provider().completion();
+        completion.call_next(&mut self.store, resource).await.unwrap().unwrap()
+    }
+
+    /// A whole call; returns how many chunks came.
+    pub(crate) async fn call(&mut self, request: &guest::ChatRequest) -> usize {
+        let resource = self.complete(request).await;
         let mut chunks = 0;
-        while let Some(more) = stream.next().await {
+        while let Some(more) = self.next(resource).await {
             chunks += more.len();
         }
-        stream.resource.resource_drop_async(&mut stream.store).await.unwrap();
+        resource.resource_drop_async(&mut self.store).await.unwrap();
         chunks
     }
 }
 
 impl BareStream {
     pub(crate) async fn next(&mut self) -> Option<Vec<guest::Chunk>> {
-        let completion = self.guest.encaje_provider_provider().completion();
-        completion
-            .call_next(&mut self.store, self.resource)
-            .await
-            .unwrap()
-            .unwrap()
+        self.instance.next(self.resource).await
     }
 }
 

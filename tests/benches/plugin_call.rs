@@ -37,6 +37,8 @@ const PAIRS: usize = 4_000;
 const STREAMS: usize = 40;
 /// A whole call through the port costs at most so many times the bare one.
 const FRESH_BAR: f64 = 2.0;
+/// A whole call of a warm instance through the port costs at most so many microseconds more than the bare one.
+const WARM_BAR_US: f64 = 5.0;
 /// A `next` through the port costs at most so many microseconds more than the bare one.
 const NEXT_BAR_US: f64 = 3.0;
 
@@ -44,6 +46,7 @@ const NEXT_BAR_US: f64 = 3.0;
 struct Sides {
     runtime: Runtime,
     port: Port,
+    warm: Port,
     bare: Bare,
 }
 
@@ -58,8 +61,14 @@ impl Sides {
             serde_json::json!({ "models": ["stub"], "context_tokens": 32_768, "dimensions": 384, "script": {} });
         let (wasm, config) = (port::component(), config.to_string());
         let bare = Bare::new(&wasm, config.clone());
-        let port = runtime.block_on(Port::new(wasm, config));
-        Self { runtime, port, bare }
+        let port = runtime.block_on(Port::new(wasm.clone(), config.clone(), 1));
+        let warm = runtime.block_on(Port::new(wasm, config, u32::MAX));
+        Self {
+            runtime,
+            port,
+            warm,
+            bare,
+        }
     }
 }
 
@@ -162,8 +171,11 @@ fn microseconds(spent: Duration) -> f64 {
     spent.as_secs_f64() * 1e6
 }
 
-/// Whole calls, the two sides in turn; which of them is first changes each time.
-async fn alternate_fresh(sides: &Sides) -> Samples {
+/// Whole calls, the two sides in turn; which of them is first changes each time. With `warm`, each side has one instance that
+/// serves them all.
+async fn alternate_calls(sides: &Sides, warm: bool) -> Samples {
+    let mut kept = sides.bare.instance().await;
+    let port = if warm { &sides.warm } else { &sides.port };
     let (mut samples, bare_request) = (Samples::default(), bare::from_core(&short()));
     for pair in 0..PAIRS + PAIRS / 10 {
         let request = short();
@@ -171,7 +183,8 @@ async fn alternate_fresh(sides: &Sides) -> Samples {
         for side in [pair % 2, (pair + 1) % 2] {
             let start = Instant::now();
             said[side] = match side {
-                0 => sides.port.call(request.clone()).await,
+                0 => port.call(request.clone()).await,
+                _ if warm => kept.call(&bare_request).await,
                 _ => sides.bare.call(&bare_request).await,
             };
             spent[side] = microseconds(start.elapsed());
@@ -220,12 +233,14 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let (port, bare) = sides.runtime.block_on(alternate_fresh(&sides)).medians();
+    let (port, bare) = sides.runtime.block_on(alternate_calls(&sides, false)).medians();
+    let (warm_port, warm_bare) = sides.runtime.block_on(alternate_calls(&sides, true)).medians();
     let (next_port, next_bare) = sides.runtime.block_on(alternate_next(&sides)).medians();
     println!(
-        "plugin_call medians, alternating: fresh port {port:.1} µs, bare {bare:.1} µs, ratio {:.2} (bar {FRESH_BAR}); next \
-         port {next_port:.2} µs, bare {next_bare:.2} µs, {:+.2} µs (bar +{NEXT_BAR_US} µs)",
+        "plugin_call medians, alternating: fresh port {port:.1} µs, bare {bare:.1} µs, ratio {:.2} (bar {FRESH_BAR}); warm \
+         port {warm_port:.1} µs, bare {warm_bare:.1} µs, {:+.1} µs (bar +{WARM_BAR_US} µs); next port {next_port:.2} µs, bare {next_bare:.2} µs, {:+.2} µs (bar +{NEXT_BAR_US} µs)",
         port / bare,
+        warm_port - warm_bare,
         next_port - next_bare,
     );
 }

@@ -28,7 +28,8 @@ pub(crate) fn component() -> Vec<u8> {
 pub(crate) struct Port(ProviderPlugin);
 
 impl Port {
-    pub(crate) async fn new(wasm: Vec<u8>, config: String) -> Self {
+    /// `uses`: calls that one instance serves.
+    pub(crate) async fn new(wasm: Vec<u8>, config: String, uses: u32) -> Self {
         let compiled = EncajeHome::from_environment().unwrap().root().join("compiled");
         let runtime = Runtime::new(compiled, Allocation::PooledIfPossible).unwrap();
         assert!(
@@ -42,7 +43,7 @@ impl Port {
             config,
             capabilities: Capabilities::default(),
             limits: PluginLimits::default(),
-            uses: 1,
+            uses,
         };
         Self(
             ProviderPlugin::start(Plugin::load(&runtime, spec).unwrap())
