@@ -8,6 +8,7 @@
     reason = "a test that fails should say where; and in one binary, `pub` reaches as far as it can"
 )]
 
+mod assembled;
 mod authors;
 mod commands;
 mod guests;

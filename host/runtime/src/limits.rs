@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What one plugin may use; the registry may set all but the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PluginLimits {
-    /// Bytes of all linear memories of one instance.
+    /// Bytes of all linear memories and tables of one instance.
     pub memory: usize,
     /// CPU time of one visit.
     pub cpu: Duration,
@@ -64,6 +64,9 @@ pub const TABLES_PER_COMPONENT: u32 = 128;
 
 /// Elements of one table: the function table of a large interpreter has some 20,000.
 pub const TABLE_ELEMENTS: usize = 65_536;
+
+/// Bytes of one element, a pointer: tables count as memory, since a component may have a hundred of them.
+pub const TABLE_ELEMENT_BYTES: usize = 8;
 
 /// The largest linear memory that the pool can hold; `memory` of a plugin must not be larger.
 pub const POOL_MEMORY: usize = 1 << 30;

@@ -165,7 +165,7 @@ impl MemoryBudget {
     }
 }
 
-/// Caps the linear memories of an instance together, and remembers how large they were.
+/// Caps the linear memories and tables of an instance together, and remembers how large they were.
 #[derive(Debug)]
 pub(crate) struct MemoryCap {
     cap: usize,
@@ -199,9 +199,24 @@ impl MemoryCap {
         }
     }
 
-    /// Linear memory never shrinks, so what is used is the peak.
+    /// Memories and tables never shrink, so what is used is the peak.
     pub(crate) fn peak(&self) -> u64 {
         u64::try_from(self.used).unwrap_or(u64::MAX)
+    }
+
+    /// Whether there is room for so many bytes more.
+    fn grow(&mut self, more: usize) -> bool {
+        let used = self.used.saturating_add(more);
+        if used > self.cap {
+            self.refused = true;
+            return false;
+        }
+        if !self.take(more) {
+            self.crowded = true;
+            return false;
+        }
+        self.used = used;
+        true
     }
 
     fn take(&self, bytes: usize) -> bool {
@@ -225,24 +240,21 @@ impl Drop for MemoryCap {
 
 impl wasmtime::ResourceLimiter for MemoryCap {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let more = desired.saturating_sub(current);
-        let used = self.used.saturating_add(more);
-        if used > self.cap || maximum.is_some_and(|maximum| desired > maximum) {
+        if maximum.is_some_and(|maximum| desired > maximum) {
             self.refused = true;
             return Ok(false);
         }
-        if !self.take(more) {
-            self.crowded = true;
-            return Ok(false);
-        }
-        self.used = used;
-        Ok(true)
+        Ok(self.grow(desired.saturating_sub(current)))
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= limits::TABLE_ELEMENTS && maximum.is_none_or(|maximum| desired <= maximum);
-        self.refused |= !allowed;
-        Ok(allowed)
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > limits::TABLE_ELEMENTS || maximum.is_some_and(|maximum| desired > maximum) {
+            self.refused = true;
+            return Ok(false);
+        }
+        // There may be many tables, each of them under its own cap.
+        let elements = desired.saturating_sub(current);
+        Ok(self.grow(elements.saturating_mul(limits::TABLE_ELEMENT_BYTES)))
     }
 }
 
@@ -354,9 +366,18 @@ mod tests {
 
     #[test]
     fn tables_are_capped() {
-        let mut one = Bench::new().cap(100, 0);
-        assert!(one.table_growing(0, limits::TABLE_ELEMENTS, None).unwrap());
+        let all = || MemoryBudget::new(usize::MAX);
+        let full = limits::TABLE_ELEMENTS * limits::TABLE_ELEMENT_BYTES;
+        let mut one = MemoryCap::new(full * 2, PluginKind::Storage, all(), all());
         assert!(!one.table_growing(0, limits::TABLE_ELEMENTS + 1, None).unwrap());
+        assert!(one.table_growing(0, limits::TABLE_ELEMENTS, None).unwrap());
+        assert!(one.table_growing(0, limits::TABLE_ELEMENTS - 1, None).unwrap());
+        assert!(
+            !one.table_growing(0, 2, None).unwrap(),
+            "all of them together, and the memories, have one cap"
+        );
+        assert!(one.memory_growing(0, limits::TABLE_ELEMENT_BYTES, None).unwrap());
+        assert!(!one.memory_growing(0, 1, None).unwrap());
     }
 
     #[test]

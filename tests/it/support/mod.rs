@@ -1,5 +1,6 @@
 //! What the tests share: plugins built once, a runtime, models, and a server in a process of its own.
 
+pub mod assembled;
 pub mod process;
 
 use std::collections::BTreeMap;

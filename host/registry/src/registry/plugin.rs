@@ -107,7 +107,7 @@ pub enum PluginSource {
 /// How much a plugin may use. See [`crate::limits`] for the reasons and the bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Limits {
-    /// Bytes of one instance's linear memories.
+    /// Bytes of one instance's linear memories and tables.
     #[serde(serialize_with = "units::serialize_size")]
     pub memory: u64,
     /// CPU time of one visit.
