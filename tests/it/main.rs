@@ -16,6 +16,7 @@ mod hostile;
 mod inference;
 mod kinds;
 mod languages;
+mod loading;
 mod misbehaviour;
 mod openai;
 mod provider;

@@ -36,7 +36,7 @@ pub enum Compile {
 /// # Errors
 /// A file that cannot be read, is no component or carries no manifest.
 pub fn read_component(path: &Path) -> Result<Component> {
-    let wasm = component::read_file(path)?;
+    let wasm = component::read_file(path).with_context(|| format!("`{}`", path.display()))?;
     let manifest = component::read_manifest(&wasm)?.with_context(|| {
         format!(
             "`{}` carries no manifest: build it with `encaje plugin build`",

@@ -18,9 +18,15 @@ pub enum ComponentError {
     /// It cannot be read.
     #[error("cannot read the component: {0}")]
     Read(#[from] std::io::Error),
+    /// It is a folder, a pipe or a device.
+    #[error("it is no file")]
+    NoFile,
     /// It is larger than [`COMPONENT_BYTES`].
     #[error("the file has {0} bytes, more than the {COMPONENT_BYTES} that a component may have")]
     TooLarge(u64),
+    /// It does not begin as WebAssembly does.
+    #[error("not WebAssembly; precompiled code is never accepted: build it with `encaje plugin build`")]
+    NoWasm,
     /// Its bytes are not WebAssembly.
     #[error("not a WebAssembly component: {0}")]
     Malformed(String),
@@ -65,11 +71,15 @@ pub struct Outside {
 /// Reads a component file whole, within the limit.
 ///
 /// # Errors
-/// [`ComponentError::Read`] and [`ComponentError::TooLarge`].
+/// [`ComponentError::Read`], [`ComponentError::NoFile`] and [`ComponentError::TooLarge`].
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ComponentError> {
-    let length = fs::metadata(path)?.len();
-    if length > COMPONENT_BYTES {
-        return Err(ComponentError::TooLarge(length));
+    let metadata = fs::metadata(path)?;
+    // A pipe or a device says that it is empty, and may never end.
+    if !metadata.is_file() {
+        return Err(ComponentError::NoFile);
+    }
+    if metadata.len() > COMPONENT_BYTES {
+        return Err(ComponentError::TooLarge(metadata.len()));
     }
     Ok(fs::read(path)?)
 }
@@ -91,6 +101,9 @@ pub fn inspect(bytes: &[u8]) -> Result<Outside, ComponentError> {
         size: bytes.len() as u64,
         ..Outside::default()
     };
+    if !bytes.starts_with(b"\0asm") {
+        return Err(ComponentError::NoWasm);
+    }
     // Components nest: only what stands at depth 1 is the outside of this one.
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -260,8 +273,8 @@ mod tests {
             inspect(&Module::new().finish()),
             Err(ComponentError::CoreModule)
         ));
-        assert!(matches!(inspect(b"#!/bin/sh"), Err(ComponentError::Malformed(_))));
-        assert!(matches!(inspect(b""), Err(ComponentError::Malformed(_))));
+        assert!(matches!(inspect(b"#!/bin/sh"), Err(ComponentError::NoWasm)));
+        assert!(matches!(inspect(b""), Err(ComponentError::NoWasm)));
         let whole = embed_manifest(&sample(), "abc").unwrap();
         assert!(matches!(
             inspect(&whole[..whole.len() - 1]),
