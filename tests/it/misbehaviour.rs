@@ -1,5 +1,6 @@
 //! Guests that reach for what is not theirs: each attempt ends in a typed problem or harmlessly, and the next call is served.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,7 +38,7 @@ fn misbehaves() -> PluginSpec {
 /// With a database, a map and a way out of its own.
 struct World {
     guest: ProviderPlugin,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl World {
@@ -52,7 +53,7 @@ impl World {
         spec.capabilities.http = egress;
         Self {
             guest: provider(spec).await.unwrap(),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -67,18 +68,29 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_the_rules_of_the_sandbox_ends_its_own_call() {
     let world = World::new(None).await;
-    for (way, kinds) in [
-        ("amplify", &[ProblemKind::Internal][..]),
-        ("forge-handle", &[ProblemKind::Internal]),
-        ("drop-twice", &[ProblemKind::Internal]),
-        ("flood-log", &[ProblemKind::Timeout]),
-        ("flood-host", &[ProblemKind::Timeout]),
-        ("watch-clock", &[ProblemKind::Timeout]),
-        ("drain-random", &[ProblemKind::Internal]),
+    let (fault, spent) = (Some("plugin_fault"), Some("plugin_cpu_exhausted"));
+    for (way, kind, code, why) in [
+        ("amplify", ProblemKind::Internal, fault, "fuel"),
+        ("forge-handle", ProblemKind::Internal, fault, "unknown handle index 77"),
+        ("use-after-drop", ProblemKind::Internal, fault, "unknown handle index"),
+        ("drop-twice", ProblemKind::Internal, fault, "unknown handle index"),
+        ("confuse-handles", ProblemKind::Internal, fault, "handle"),
+        ("flood-log", ProblemKind::Timeout, spent, ""),
+        ("flood-host", ProblemKind::Timeout, spent, ""),
+        ("watch-clock", ProblemKind::Timeout, spent, ""),
+        ("sleep-for-ever", ProblemKind::Timeout, None, ""),
+        ("sleep-till-the-end-of-time", ProblemKind::Timeout, None, ""),
+        ("drain-random", ProblemKind::Internal, fault, ""),
     ] {
         let call = call("a");
         let problem = world.tries(&call, way).await.expect_err(way);
-        assert!(kinds.contains(&problem.kind), "{way}: {problem:?}");
+        assert_eq!(
+            (&problem.kind, problem.code.as_deref()),
+            (&kind, code),
+            "{way}: {problem:?}"
+        );
+        let detail = problem.log_detail.clone().unwrap_or_default();
+        assert!(detail.contains(why), "{way} ended for another reason: {detail}");
         assert!(
             !problem.message.contains("wasm"),
             "{way} tells the caller nothing: {}",
@@ -97,10 +109,13 @@ async fn what_breaks_the_rules_of_the_sandbox_ends_its_own_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sql_reaches_nothing_outside_its_database_and_texts_stay_texts() {
     let world = World::new(None).await;
+    // Beside its own database, so that nothing but the host keeps it from being written.
+    let other = world.folder.path().join("other.db");
+    let at = other.display();
     for (way, code) in [
-        ("sql attach database '/tmp/other.db' as other", "sql_denied"),
-        ("sql-write attach database '/tmp/other.db' as other", "sql_denied"),
-        ("sql-write vacuum into '/tmp/other.db'", "sql"),
+        (&*format!("sql attach database '{at}' as other"), "sql_denied"),
+        (&*format!("sql-write attach database '{at}' as other"), "sql_denied"),
+        (&*format!("sql-write vacuum into '{at}'"), "sql"),
         ("sql pragma database_list", "sql_denied"),
         ("sql-write pragma journal_mode = delete", "sql_denied"),
         ("sql-write pragma writable_schema = on", "sql_denied"),
@@ -113,6 +128,7 @@ async fn sql_reaches_nothing_outside_its_database_and_texts_stay_texts() {
         let refused = said.starts_with("Denied") || said.starts_with("Internal");
         assert!(refused && said.contains(code), "{way}: {said}");
     }
+    assert!(!other.exists(), "no other file came of it");
     for text in [
         "'); drop table notes; --",
         "\" or 1=1 --",
@@ -135,36 +151,30 @@ async fn sql_reaches_nothing_outside_its_database_and_texts_stay_texts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_key_leads_to_another_tenants_map() {
     let world = World::new(None).await;
-    let mine = world.tries(&call("victim"), "kv secret").await.unwrap();
-    assert_eq!(mine, "secret");
+    let tries = async |tenant: &str, what: String| world.tries(&call(tenant), &what).await.unwrap();
+    assert_eq!(tries("victim", "kv diary".to_owned()).await, "diary");
+    assert_eq!(tries("victim", "kv-read diary".to_owned()).await, "victim");
+    let mut own = BTreeSet::new();
     for key in [
-        "secret",
-        "../victim/secret",
-        "victim/secret",
-        "victim\0secret",
+        "diary",
+        "../victim/diary",
+        "victim/diary",
+        "victim\0diary",
         "%",
         "_",
-        "victim|secret",
+        "victim:diary",
     ] {
-        let seen = world.tries(&call("thief"), &format!("kv {key}")).await.unwrap();
-        let own = [
-            "secret",
-            "../victim/secret",
-            "victim/secret",
-            "victim\0secret",
-            "%",
-            "_",
-            "victim|secret",
-        ];
-        assert!(
-            seen.split('|').all(|seen| own.iter().any(|own| own.contains(seen))),
-            "{key}: {seen}"
-        );
+        assert_eq!(tries("thief", format!("kv-read {key}")).await, "nothing", "{key}");
+        own.insert(key.to_owned());
+        let seen = tries("thief", format!("kv {key}")).await;
+        let seen: BTreeSet<String> = seen.split('|').map(str::to_owned).collect();
+        assert_eq!(seen, own, "{key}");
     }
+    assert_eq!(tries("victim", "kv-read diary".to_owned()).await, "victim", "as it was");
     assert_eq!(
-        world.tries(&call("victim"), "kv secret").await.unwrap(),
-        "secret",
-        "as it was"
+        tries("victim", "kv diary".to_owned()).await,
+        "diary",
+        "and nothing else"
     );
 }
 
