@@ -98,8 +98,8 @@ fn open(path: &Path) -> Result<BufReader<File>, ModelError> {
 
 /// A GGUF file in memory, without a thread or a queue: for benches, and for tests of the arithmetic and the tokenizer.
 pub struct GgufModel {
-    model: Arc<dyn Model>,
-    vocabulary: Arc<Vocabulary>,
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) vocabulary: Arc<Vocabulary>,
     template: Option<Template>,
 }
 

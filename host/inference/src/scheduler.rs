@@ -284,3 +284,118 @@ fn fail(job: &Job, error: ModelError) {
 fn guarded<T>(work: impl FnOnce() -> Result<T, ModelError>) -> Result<T, ModelError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(ModelError::Failed("it panicked".to_owned())))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+    use std::sync::{Mutex, PoisonError};
+
+    use encaje_core::chat::{ChatRequest, Sampling};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::GgufModel;
+    use crate::model::Facts;
+    use crate::testing::{self, END};
+
+    /// A model that says when it is asked for a token of how many answers, and waits to be let go on.
+    struct Gated {
+        inner: Arc<dyn Model>,
+        asked: Mutex<Sender<usize>>,
+        go: Mutex<Receiver<()>>,
+    }
+
+    fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+        mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    impl Model for Gated {
+        fn facts(&self) -> &Facts {
+            self.inner.facts()
+        }
+
+        fn cache(&self, capacity: usize) -> Result<Cache, ModelError> {
+            self.inner.cache(capacity)
+        }
+
+        fn prefill(&self, cache: &mut Cache, tokens: &[u32], wanted: Wanted) -> Result<Logits, ModelError> {
+            self.inner.prefill(cache, tokens, wanted)
+        }
+
+        fn decode(&self, batch: &mut [Next<'_>]) -> Result<Logits, ModelError> {
+            locked(&self.asked).send(batch.len()).unwrap();
+            // An error once nobody holds it back any more.
+            let _ = locked(&self.go).recv();
+            self.inner.decode(batch)
+        }
+
+        fn embed(&self, windows: &[&[u32]]) -> Result<Vec<f32>, ModelError> {
+            self.inner.embed(windows)
+        }
+    }
+
+    /// An answer of so many tokens, and where it goes.
+    fn job(tokens: u32) -> (Job, mpsc::Receiver<Message>) {
+        let sampling = Sampling {
+            temperature: Some(0.0),
+            logit_bias: vec![(END, -1e6)],
+            max_tokens: Some(tokens),
+            choices: 1,
+            ..Sampling::default()
+        };
+        let request = ChatRequest {
+            sampling,
+            ..ChatRequest::question("tiny", "hey")
+        };
+        let (out, answer) = mpsc::channel(64);
+        let job = Job {
+            prompt: vec![1, 2, 3],
+            plan: Plan::new(&request).unwrap(),
+            out,
+            _permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        };
+        (job, answer)
+    }
+
+    #[test]
+    fn no_token_but_the_one_under_way_is_made_for_a_reader_that_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = GgufModel::open(&testing::gguf(folder.path(), false, |_| {}), None).unwrap();
+        let ((asked, asks), (go, gate), (jobs, receiver)) = (channel(), channel(), channel());
+        let model = Gated {
+            inner: opened.model,
+            asked: Mutex::new(asked),
+            go: Mutex::new(gate),
+        };
+        let pool = Arc::new(Pool::new(Some(1)).unwrap());
+        let scheduler = Scheduler::new(Arc::new(model), opened.vocabulary, pool, 4, receiver);
+        let ((leaves, read_by_leaver), (stays, mut read_by_stayer)) = (job(50), job(12));
+        jobs.send(leaves).unwrap();
+        jobs.send(stays).unwrap();
+        let thread = std::thread::spawn(move || scheduler.run());
+        // Until a token of both is under way, and some more.
+        let mut seen = 0;
+        while seen < 4 {
+            seen += usize::from(asks.recv().unwrap() == 2);
+            if seen < 4 {
+                go.send(()).unwrap();
+            }
+        }
+        drop(read_by_leaver);
+        drop((go, jobs));
+        thread.join().unwrap();
+        let afterwards: Vec<usize> = asks.iter().collect();
+        assert!(!afterwards.is_empty(), "the other answer went on");
+        assert!(
+            afterwards.iter().all(|answers| *answers == 1),
+            "tokens of an answer that nobody reads: {afterwards:?}"
+        );
+        let mut usage = None;
+        while let Ok(message) = read_by_stayer.try_recv() {
+            let (chunks, done) = message.unwrap();
+            usage = chunks.into_iter().last().filter(|_| done);
+        }
+        let last = usage.expect("the answer that is read came to its end").event;
+        assert!(matches!(last, ChatEvent::Usage(usage) if usage.output_tokens == 12));
+    }
+}
