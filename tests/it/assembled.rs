@@ -272,6 +272,10 @@ async fn a_loop_where_the_host_calls_on_its_own_behalf_ends() {
                 "it had said all it had to say"
             );
             let crossing = call.take_crossings().remove(0);
+            assert!(
+                crossing.cpu >= CPU && crossing.cpu < CPU + SLACK,
+                "it was let go on: {crossing:?}"
+            );
             assert!(began.elapsed() < WALL + SLACK);
         }
     }

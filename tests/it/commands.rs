@@ -156,3 +156,69 @@ async fn another_data_folder_waits_for_a_restart() {
     assert!(!elsewhere.exists(), "nothing is opened there while the server runs");
     server.stop();
 }
+
+/// The number before a word of a line.
+fn figure(line: &str, word: &str) -> f64 {
+    let (before, _) = line.split_once(word).unwrap_or_else(|| panic!("no `{word}` in {line}"));
+    let number = before.trim_end().rsplit(' ').next().unwrap();
+    number
+        .parse()
+        .unwrap_or_else(|error| panic!("{error}: `{number}` before `{word}` in {line}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bench_of_streams_beside_a_baseline_says_its_figures_and_fails_where_requests_do() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
+    let baseline = ServerProcess::start(other.path(), &registry("other"), &[]);
+    let (url, beside) = (
+        format!("http://{}", server.address()),
+        format!("http://{}", baseline.address()),
+    );
+    let place = folder.path().to_owned();
+    let bench = async |arguments: Vec<String>| {
+        let place = place.clone();
+        tokio::task::spawn_blocking(move || {
+            let common = ["bench", "--seconds", "1", "--connections", "2"];
+            let more = arguments.iter().map(String::as_str);
+            command(&place, &common.into_iter().chain(more).collect::<Vec<_>>(), "")
+        })
+        .await
+        .unwrap()
+    };
+    let options = |url: &str, model: &str| {
+        let words = ["--url", url, "--model", model, "--stream", "--baseline", &beside];
+        words.map(str::to_owned).to_vec()
+    };
+    let said = well(bench(options(&url, "m")).await);
+    let line = |start: &str| {
+        let mut lines = said.lines().filter(|line| line.starts_with(start));
+        lines.next().unwrap_or_else(|| panic!("no line `{start}` in {said}"))
+    };
+    for measured in [line("chat m "), line("baseline ")] {
+        assert!(figure(measured, " requests/s") > 0.0, "{measured}");
+        assert_eq!(figure(measured, " errors"), 0.0, "{measured}");
+        let quantiles = ["p50 ", "p90 ", "p99 ", "p99.9 "].map(|name| {
+            let (_, rest) = measured.split_once(name).unwrap_or_else(|| panic!("{measured}"));
+            figure(&format!(" {rest}"), " ms")
+        });
+        assert!(quantiles[0] > 0.0 && quantiles.is_sorted(), "{measured}");
+    }
+    says(line("added "), &["p50 ", "p99 ", " ms"]);
+    let open = [options(&url, "m"), vec!["--rate".to_owned(), "50".to_owned()]].concat();
+    let said = well(bench(open).await);
+    let rate = figure(
+        said.lines().find(|line| line.starts_with("chat m ")).unwrap(),
+        " requests/s",
+    );
+    assert!(
+        rate > 0.0 && rate < 60.0,
+        "an open loop sends no more than it was told to: {said}"
+    );
+
+    let refused = bench(options(&url, "nobody")).await;
+    assert!(!refused.well, "{}", refused.said);
+    says(&refused.said, &["nobody"]);
+    server.stop();
+    baseline.stop();
+}

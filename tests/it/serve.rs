@@ -310,3 +310,47 @@ async fn an_operator_may_have_calls_refused_while_the_database_is_locked() {
     assert_eq!(server.chat("m", "x").await.status, 200);
     server.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_while_the_database_is_locked_loses_no_trace_of_a_finished_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
+    let mut traces = Vec::new();
+    for round in 0..4 {
+        let locked = lock(&data);
+        for text in 0..5 {
+            let answer = server.chat("m", &format!("{round} {text}")).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            traces.push(answer.trace.unwrap());
+        }
+        // Every other time it is killed while it writes what it had to keep, or just has.
+        if round % 2 == 1 {
+            locked.execute_batch("ROLLBACK").unwrap();
+            tokio::time::sleep(Duration::from_millis(round * 100)).await;
+        }
+        server.kill();
+        drop(locked);
+        server = ServerProcess::restart(folder.path(), &[]);
+        assert_eq!(check_of_the_database(&data), "ok", "round {round}");
+    }
+    for trace in &traces {
+        let mut found = Value::Null;
+        for _ in 0..600 {
+            let path = format!("/api/v1/traces/{trace}");
+            let answer = server.ask(Method::GET, &path, "").await;
+            if answer.status == 200 {
+                found = json(&answer.body);
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let calls = found["calls"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{trace} is lost\n{}", server.log()));
+        assert_eq!(calls.len(), 1, "written once, however often it was replayed: {found}");
+        let messages = found["messages"].as_array().unwrap();
+        assert_eq!(messages.len(), 2, "{found}");
+    }
+    server.stop();
+}
