@@ -1,24 +1,37 @@
 //! What a good plugin feels of a bad one: 200 calls a second of the stub, alone and beside eight callers of one hostile
-//! guest, for each way of being hostile. And what a thousand streams at once take.
+//! guest, for each way of being hostile that can be called. And what a thousand streams at once take.
+//!
+//! Guests that only reach for what is not theirs are refused and do no more harm than that; they try again without end
+//! (`again`), until their own limits end them. One that got anything would answer, and that counts as a failure here.
 //!
 //! A call's latency counts from the moment when it was due. The bar: the 99th percentile beside a bad neighbour is at most
-//! three times the quiet one, or 10 ms more, whichever is larger; every hostile call ends in a typed problem.
+//! three times the quiet one, or 10 ms more, whichever is larger; every hostile call ends in a typed problem. Words on the
+//! command line choose among the ways: `cargo bench --bench neighbours -- redirects realloc`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     missing_docs,
+    unreachable_pub,
     reason = "a bench that fails should say where"
 )]
 
-use std::collections::BTreeSet;
-use std::path::Path;
+#[path = "../it/support/assembled.rs"]
+mod assembled;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use encaje_capabilities::egress::{Egress, Hidden, Policy, Resolver, Rule, Secret};
+use encaje_capabilities::kv::Kv;
+use encaje_capabilities::sql::{Databases, SqliteSource};
 use encaje_core::call::CallParts;
 use encaje_core::chat::ChatRequest;
 use encaje_core::ports::Provider;
@@ -41,8 +54,8 @@ const WALL: Duration = Duration::from_secs(2);
 const STREAMS: usize = 1_000;
 const STREAM_BAR: u64 = 2 << 20;
 
-/// Fixtures, and what is asked of them.
-const BAD: [(&str, &str); 18] = [
+/// Fixtures, and what is asked of them. `PORT` is where a server of this bench redirects whatever it is asked.
+const BAD: [(&str, &str); 34] = [
     ("traps", "x"),
     ("spins-in-next", "x"),
     ("spins-in-check", "check"),
@@ -61,13 +74,33 @@ const BAD: [(&str, &str); 18] = [
     ("misbehaves", "flood-host"),
     ("misbehaves", "watch-clock"),
     ("misbehaves", "drain-random"),
+    ("misbehaves", "use-after-drop"),
+    ("misbehaves", "confuse-handles"),
+    ("misbehaves", "sleep-for-ever"),
+    ("misbehaves", "again sql attach database 'other.db' as other"),
+    ("misbehaves", "again sql-write vacuum into 'other.db'"),
+    ("misbehaves", "again sql pragma database_list"),
+    ("misbehaves", "again inject '); drop table notes; --"),
+    ("misbehaves", "again kv-others ../diary"),
+    ("misbehaves", "again get http://169.254.169.254/latest/meta-data/"),
+    ("misbehaves", "again get http://127.0.0.1:PORT/redirects"),
+    ("misbehaves", "again get http://rebinds.example:PORT/"),
+    ("misbehaves", "again secret KEY"),
+    ("misbehaves", "again borrow-secret KEY http://127.0.0.1:PORT/"),
+    ("assembled", "tables"),
+    ("assembled", "realloc"),
+    ("assembled", "handle"),
 ];
 
+/// The repository's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
 fn spec(name: &str, folder: &str, config: String, limits: PluginLimits) -> PluginSpec {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let settings = guest_target::Settings::from_environment();
     let home = EncajeHome::from_environment().unwrap();
-    let built = encaje_supply::build::build_plugin(&home, &root.join(folder), &settings, &TerminalProgress::new());
+    let built = encaje_supply::build::build_plugin(&home, &root().join(folder), &settings, &TerminalProgress::new());
     PluginSpec {
         name: name.to_owned(),
         kind: PluginKind::Provider,
@@ -122,6 +155,124 @@ async fn p99(good: &Arc<ProviderPlugin>) -> Duration {
     latencies[latencies.len() * 99 / 100]
 }
 
+/// What the bad plugins are given, so that they have something to abuse.
+struct World {
+    capabilities: Capabilities,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+/// Says a public address, whose machine does not answer, and this machine's own in turns.
+struct Rebinding(AtomicUsize);
+
+#[async_trait]
+impl Resolver for Rebinding {
+    async fn addresses(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+        let address = match self.0.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => Ipv4Addr::new(192, 88, 98, 1),
+            _ => Ipv4Addr::LOCALHOST,
+        };
+        Ok(vec![IpAddr::V4(address)])
+    }
+}
+
+/// Sends every client to the address where clouds keep their secrets.
+async fn redirects() -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // The requests are shorter than this, and what they say does not matter.
+                let _ = client.read(&mut [0; 4096]).await;
+                let head = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/\r\ncontent-length: 0\r\n\
+                            connection: close\r\n\r\n";
+                let _ = client.write_all(head.as_bytes()).await;
+            });
+        }
+    });
+    port
+}
+
+impl World {
+    async fn new() -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), redirects().await);
+        let source = SqliteSource { file: "main.db".into() };
+        let databases = Databases::open(folder.path(), [("main".to_owned(), source)]).unwrap();
+        let rule = |host: &str| Rule {
+            host: host.to_owned(),
+            port,
+            methods: Vec::new(),
+            path: None,
+            private: false,
+        };
+        let secret = Secret {
+            host: "api.example.com".to_owned(),
+            header: "authorization".to_owned(),
+            template: "Bearer {}".to_owned(),
+            reveal: false,
+            value: Some(Hidden::new("sk-neighbour".to_owned())),
+        };
+        let policy = Policy {
+            plugin: "misbehaves".to_owned(),
+            rules: vec![rule("127.0.0.1"), rule("rebinds.example")],
+            secrets: BTreeMap::from([("KEY".to_owned(), secret)]),
+        };
+        let mut capabilities = Capabilities::default();
+        let main = databases.get("main").unwrap().clone();
+        capabilities.sql.insert("main".to_owned(), main);
+        capabilities.kv = Some(Kv::open(folder.path()).await.unwrap());
+        let resolver = Arc::new(Rebinding(AtomicUsize::new(0)));
+        capabilities.http = Some(Egress::with_resolver(policy, resolver).unwrap());
+        Self {
+            capabilities,
+            port,
+            _folder: folder,
+        }
+    }
+
+    /// One bad plugin.
+    fn bad(&self, fixture: &str, what: &str) -> PluginSpec {
+        let limits = PluginLimits {
+            cpu: CPU,
+            wall: WALL,
+            ..PluginLimits::default()
+        };
+        if fixture == "assembled" {
+            return PluginSpec {
+                limits,
+                ..assembled(what).spec()
+            };
+        }
+        let mut bad = spec(fixture, &format!("tests/fixtures/{fixture}"), "{}".to_owned(), limits);
+        if fixture == "misbehaves" {
+            bad.capabilities = self.capabilities.clone();
+        }
+        bad
+    }
+}
+
+/// What no compiler makes.
+fn assembled(what: &str) -> assembled::Assembled {
+    let good = assembled::Assembled::default();
+    let spin = "(loop $again (br $again)) unreachable".to_owned();
+    match what {
+        "tables" => assembled::Assembled {
+            also: "(table $hoard 1 funcref)".to_owned(),
+            complete: "(loop $again (br_if $again
+                (i32.ne (i32.const -1) (table.grow $hoard (ref.null func) (i32.const 1000))))) unreachable"
+                .to_owned(),
+            ..good
+        },
+        "realloc" => assembled::Assembled { realloc: spin, ..good },
+        _ => assembled::Assembled {
+            complete: "(i32.store (i32.const 520) (i32.const 77)) (i32.const 512)".to_owned(),
+            ..good
+        },
+    }
+}
+
 /// What the bad calls came to.
 #[derive(Default)]
 struct Tally {
@@ -138,7 +289,7 @@ enum Bad {
 }
 
 /// One caller of the bad plugin, until it is told to stop.
-async fn caller(bad: Bad, what: &'static str, stop: Arc<AtomicBool>, tally: Arc<Tally>) {
+async fn caller(number: usize, bad: Bad, what: String, stop: Arc<AtomicBool>, tally: Arc<Tally>) {
     while !stop.load(Ordering::Relaxed) {
         let began = Instant::now();
         let outcome = match &bad {
@@ -148,8 +299,12 @@ async fn caller(bad: Bad, what: &'static str, stop: Arc<AtomicBool>, tally: Arc<
                 ProviderPlugin::start(loaded.unwrap().unwrap()).await.map(drop)
             }
             Bad::Loaded(plugin) => {
-                let tenant = if what == "start" { "victim" } else { "a" };
-                answered(plugin.as_ref(), &call(tenant), what).await
+                let tenant = if what == "start" {
+                    "victim".to_owned()
+                } else {
+                    format!("tenant-{number}")
+                };
+                answered(plugin.as_ref(), &call(&tenant), &what).await
             }
         };
         let took = u64::try_from(began.elapsed().as_micros()).unwrap();
@@ -161,19 +316,23 @@ async fn caller(bad: Bad, what: &'static str, stop: Arc<AtomicBool>, tally: Arc<
     }
 }
 
+/// Whether the command line names a part of it, or names nothing.
+fn wanted(fixture: &str, what: &str) -> bool {
+    let mut words = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .peekable();
+    words.peek().is_none() || words.any(|word| format!("{fixture} {what}").contains(&word))
+}
+
 async fn neighbours(runtime: &Runtime, good: &Arc<ProviderPlugin>) -> bool {
-    let mut all = true;
+    let (world, mut all) = (World::new().await, true);
     println!(
-        "{:<28} {:>9} {:>9} {:>7} {:>9}",
+        "{:<62} {:>9} {:>9} {:>7} {:>9}",
         "beside", "quiet p99", "p99", "ended", "longest"
     );
-    for (fixture, what) in BAD {
-        let limits = PluginLimits {
-            cpu: CPU,
-            wall: WALL,
-            ..PluginLimits::default()
-        };
-        let bad = spec(fixture, &format!("tests/fixtures/{fixture}"), "{}".to_owned(), limits);
+    for (fixture, what) in BAD.into_iter().filter(|(fixture, what)| wanted(fixture, what)) {
+        let (bad, asked) = (world.bad(fixture, what), what.replace("PORT", &world.port.to_string()));
         let bad = match what {
             "check" => Bad::ToLoad(runtime.clone(), Arc::new(bad)),
             _ => {
@@ -184,8 +343,14 @@ async fn neighbours(runtime: &Runtime, good: &Arc<ProviderPlugin>) -> bool {
         let quiet = p99(good).await;
         let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Tally::default()));
         let mut callers = tokio::task::JoinSet::new();
-        for _ in 0..CALLERS {
-            callers.spawn(caller(bad.clone(), what, Arc::clone(&stop), Arc::clone(&tally)));
+        for number in 0..CALLERS {
+            callers.spawn(caller(
+                number,
+                bad.clone(),
+                asked.clone(),
+                Arc::clone(&stop),
+                Arc::clone(&tally),
+            ));
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
         let beside = p99(good).await;
@@ -196,7 +361,7 @@ async fn neighbours(runtime: &Runtime, good: &Arc<ProviderPlugin>) -> bool {
         let holds = beside <= (quiet * 3).max(quiet + Duration::from_millis(10)) && ended > 0 && well == 0;
         all &= holds;
         println!(
-            "{:<28} {:>6.2} ms {:>6.2} ms {ended:>7} {:>6.0} ms{}",
+            "{:<62} {:>6.2} ms {:>6.2} ms {ended:>7} {:>6.0} ms{}",
             format!("{fixture} {what}"),
             quiet.as_secs_f64() * 1e3,
             beside.as_secs_f64() * 1e3,
