@@ -1,4 +1,6 @@
 //! A look at a component before it is compiled: what it is, and whether this host can serve it, in words.
+//!
+//! It needs wasmparser and the problem type alone, so that `fuzz/` compiles this file by itself, without wasmtime.
 
 use encaje_core::{Problem, ProblemKind};
 use wasmparser::{Encoding, Parser, Payload};

@@ -15,6 +15,7 @@ mod scrub;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::scrub::Scrubber;
+use super::unread::{LineTooLong, Unread};
 use super::{Clock, Inner, Traffic, count, failure, headers};
 use crate::limits;
 
@@ -21,11 +22,7 @@ pub struct Response {
     live: Option<Live>,
     /// What every further read ends with.
     failed: Option<Problem>,
-    /// Bytes that came and were not read yet; those before `taken` were.
-    ready: Vec<u8>,
-    taken: usize,
-    /// Bytes of `ready`, from `taken` on, that hold no end of a line.
-    searched: usize,
+    unread: Unread,
     /// Bytes of the body so far.
     received: u64,
     scrubber: Scrubber,
@@ -64,9 +61,7 @@ impl Response {
                 _permit: permit,
             }),
             failed: None,
-            ready: Vec::new(),
-            taken: 0,
-            searched: 0,
+            unread: Unread::default(),
             received: 0,
             scrubber: Scrubber::default(),
             clock,
@@ -94,19 +89,13 @@ impl Response {
         if max == 0 {
             return Err(Problem::invalid("max", "At least one byte must be asked for."));
         }
-        while self.unread().is_empty() {
+        while self.unread.is_empty() {
             if !self.fill().await? {
                 return Ok(None);
             }
         }
         let wanted = usize::try_from(max).unwrap_or(usize::MAX).min(limits::READ_BYTES);
-        if self.taken == 0 && self.ready.len() <= wanted {
-            self.searched = 0;
-            return Ok(Some(std::mem::take(&mut self.ready)));
-        }
-        let bytes = self.unread().get(..wanted).unwrap_or(self.unread()).to_vec();
-        self.take(bytes.len());
-        Ok(Some(bytes))
+        Ok(Some(self.unread.bytes(wanted)))
     }
 
     /// Waits for one line, which is returned without its `\n` or `\r\n`; what is not UTF-8 is replaced. The last line may
@@ -115,49 +104,23 @@ impl Response {
     /// # Errors
     /// `TooLarge` for a line over [`limits::LINE_BYTES`], else as in [`Self::read`].
     pub async fn read_line(&mut self) -> Result<Option<String>, Problem> {
+        let most = self.egress.caps.line_bytes;
         loop {
-            let unread = self.unread();
-            let fresh = unread.get(self.searched..).unwrap_or_default();
-            let found = fresh
-                .iter()
-                .position(|byte| *byte == b'\n')
-                .map(|at| self.searched + at);
-            let length = found.unwrap_or(unread.len());
-            if length > self.egress.caps.line_bytes {
-                let words = format!(
-                    "A line of the answer has more than {} bytes.",
-                    self.egress.caps.line_bytes
-                );
-                return Err(self.fail(Problem::new(ProblemKind::TooLarge, words)));
+            match self.unread.line(most) {
+                Ok(Some(line)) => return Ok(Some(line)),
+                Ok(None) => {}
+                Err(LineTooLong) => {
+                    let words = format!("A line of the answer has more than {most} bytes.");
+                    return Err(self.fail(Problem::new(ProblemKind::TooLarge, words)));
+                }
             }
-            if found.is_some() {
-                let line = text(unread.get(..length).unwrap_or_default());
-                self.take(length + 1);
-                return Ok(Some(line));
-            }
-            self.searched = length;
             if !self.fill().await? {
-                let line = (length > 0).then(|| text(self.unread()));
-                self.take(length);
-                return Ok(line);
+                return Ok(self.unread.last_line());
             }
         }
     }
 
-    fn unread(&self) -> &[u8] {
-        self.ready.get(self.taken..).unwrap_or_default()
-    }
-
-    fn take(&mut self, bytes: usize) {
-        self.taken += bytes;
-        self.searched = 0;
-        if self.taken >= self.ready.len() {
-            self.ready.clear();
-            self.taken = 0;
-        }
-    }
-
-    /// Waits for a further piece; false when the body has ended and all of it stands in `ready`.
+    /// Waits for a further piece; false when the body has ended and all of it stands in `unread`.
     async fn fill(&mut self) -> Result<bool, Problem> {
         if let Some(problem) = &self.failed {
             return Err(problem.clone());
@@ -177,12 +140,10 @@ impl Response {
             }
             Err(_) => return Err(self.fail(self.clock.over())),
         };
-        self.ready.drain(..self.taken);
-        self.taken = 0;
         let patterns = &self.egress.policy.patterns;
         let Some(piece) = piece else {
             self.live = None;
-            self.scrubber.finish(patterns, &mut self.ready);
+            self.scrubber.finish(patterns, self.unread.room());
             return Ok(true);
         };
         let bytes = piece.len() as u64;
@@ -192,21 +153,15 @@ impl Response {
             let words = format!("The answer has more than {} bytes.", self.egress.caps.response_bytes);
             return Err(self.fail(Problem::new(ProblemKind::TooLarge, words)));
         }
-        self.scrubber.push(patterns, &piece, &mut self.ready);
+        self.scrubber.push(patterns, &piece, self.unread.room());
         Ok(true)
     }
 
     /// Ends the answer: the connection is closed, and what was held back is forgotten.
     fn fail(&mut self, problem: Problem) -> Problem {
         self.live = None;
-        self.ready = Vec::new();
-        self.taken = 0;
-        self.searched = 0;
+        self.unread = Unread::default();
         self.failed = Some(problem.clone());
         problem
     }
-}
-
-fn text(line: &[u8]) -> String {
-    String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned()
 }
