@@ -222,7 +222,8 @@ fn excerpt(line: &str, column: usize, length: usize) -> Excerpt {
     Excerpt { line, before, carets }
 }
 
-fn printable(character: char) -> char {
+/// As it may stand on a terminal: control characters, a terminal's escapes among them, become spaces.
+pub(crate) fn printable(character: char) -> char {
     if character.is_control() { ' ' } else { character }
 }
 

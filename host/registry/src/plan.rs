@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::diagnostic::printable;
 use crate::registry::{Registry, Route};
 
 /// `[server]` keys that are read once, at the start.
@@ -253,18 +254,29 @@ impl fmt::Display for Change {
         if self.needs_restart {
             write!(out, " (needs a restart)")?;
         }
-        for (index, detail) in self.details.iter().enumerate() {
-            write!(out, "{}", if index == 0 { ": " } else { "; " })?;
-            if !detail.path.is_empty() {
-                write!(out, "{} ", detail.path)?;
-            }
-            match (&detail.before, &detail.after) {
-                (Some(before), Some(after)) => write!(out, "from {before} to {after}")?,
-                (None, Some(after)) => write!(out, "becomes {after}")?,
-                (Some(before), None) => write!(out, "is no longer {before}")?,
-                (None, None) => {}
-            }
+        let details: Vec<String> = self.details.iter().map(ToString::to_string).collect();
+        if details.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // A plugin's `config` has any keys and texts; JSON escapes some of what a terminal takes for orders, not all.
+        write!(
+            out,
+            ": {}",
+            details.join("; ").chars().map(printable).collect::<String>()
+        )
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(out, "{} ", self.path)?;
+        }
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => write!(out, "from {before} to {after}"),
+            (None, Some(after)) => write!(out, "becomes {after}"),
+            (Some(before), None) => write!(out, "is no longer {before}"),
+            (None, None) => Ok(()),
+        }
     }
 }

@@ -146,6 +146,18 @@ fn metrics_and_requires_agree() {
 }
 
 #[test]
+fn what_could_rewrite_a_terminal_or_the_metrics_is_refused() {
+    insta::assert_snapshot!(refused(
+        &HEAD
+            .replace("acme", "a\\u001b[2Jb")
+            .replace("\"Answers\"", "\"\"\"\nAnswers\nmore\"\"\"")
+    ));
+    let help = "[requires]\nmetrics = true\n[metrics]\nhits = { kind = \"counter\", help = \"a\\n# EOF\" }\n";
+    let told = refused(&format!("{HEAD}{help}"));
+    assert!(told.contains("`metrics.hits.help` has line breaks"), "{told}");
+}
+
+#[test]
 fn a_schema_that_is_none() {
     insta::assert_snapshot!(refused(&format!("{HEAD}[config.properties.a]\ntype = \"strng\"\n")));
     insta::assert_snapshot!(

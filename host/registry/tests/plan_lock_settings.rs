@@ -45,6 +45,15 @@ fn parse(text: &str) -> Registry {
 }
 
 #[test]
+fn a_plan_writes_nothing_to_the_terminal_but_text() {
+    let with = |config: &str| parse(&BEFORE.replace("words = [\"a\"]", config));
+    let after = with(r#""\u001b[2J" = "\u001b[2J", words = ["\u009b2J", "\u007f"]"#);
+    let plan = Plan::between(&parse(BEFORE), &after).to_string();
+    assert!(plan.contains("config.words from [\"a\"] to [\" 2J\",\" \"]"), "{plan}");
+    assert!(!plan.trim_end().contains(char::is_control), "{plan:?}");
+}
+
+#[test]
 fn the_same_registry_with_other_words_changes_nothing() {
     let moved = format!(
         "# a comment\n\n{}",

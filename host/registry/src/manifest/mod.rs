@@ -188,7 +188,8 @@ impl Manifest {
         };
         let said = |key: &str, example: &str| {
             root.require(key, &format!("`{key} = {example}`"))
-                .and_then(|node| node.text(example))
+                .filter(|node| node.text(example).is_some())
+                .and_then(|node| node.line(example))
                 .map(str::to_owned)
         };
         let name = named("name", Name::Plain, "\"provider-x\"");

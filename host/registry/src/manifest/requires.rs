@@ -200,7 +200,7 @@ pub(super) fn metrics(node: &Node<'_>) -> Vec<MetricDeclaration> {
         let labels = table.get("labels").map(|node| labels(&node)).unwrap_or_default();
         let help = table
             .get("help")
-            .and_then(|node| node.string("a sentence"))
+            .and_then(|node| node.line("a sentence"))
             .unwrap_or_default()
             .to_owned();
         Some(MetricDeclaration {

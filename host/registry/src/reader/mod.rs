@@ -154,6 +154,18 @@ impl<'a> Node<'a> {
         Some(text)
     }
 
+    /// A string that is shown as it stands, on a terminal and in `/metrics`: one line without control characters, which
+    /// could write over what stands there.
+    pub(crate) fn line(&self, example: &str) -> Option<&'a str> {
+        let text = self.string(example)?;
+        if text.chars().any(char::is_control) {
+            let message = format!("`{}` has line breaks or other control characters", self.path);
+            self.error(message, "write it in one line of plain text");
+            return None;
+        }
+        Some(text)
+    }
+
     pub(crate) fn name(&self, rule: Name, example: &str) -> Option<String> {
         let text = self.string(example)?;
         if !rule.fits(text) {
