@@ -1,10 +1,11 @@
 //! A look at a component before it is compiled: what it is, and whether this host can serve it, in words.
 //!
-//! It needs wasmparser and the problem type alone, so that `fuzz/` compiles this file by itself, without wasmtime.
+//! It needs wasmparser, the problem type and the crate's limits alone, so that `fuzz/` compiles this file by itself, without wasmtime.
 
 use encaje_core::{Problem, ProblemKind};
 use wasmparser::{Encoding, Parser, Payload};
 
+use crate::limits::IMPORT_NAME;
 use crate::previous;
 
 /// The minor version of the contracts that a component was built for.
@@ -44,6 +45,12 @@ pub(crate) fn check(wasm: &[u8]) -> Result<Version, Problem> {
             }
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
+            // To the parser, the end of the file is as good an end of what is nested as its own.
+            Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. }
+                if unchecked_range.end > wasm.len() =>
+            {
+                return Err(refused("The file is cut off: build or fetch it again."));
+            }
             Payload::ComponentImportSection(imports) if depth == 1 => {
                 for import in imports {
                     let import =
@@ -67,6 +74,12 @@ pub(crate) fn check(wasm: &[u8]) -> Result<Version, Problem> {
 
 /// The version of the contracts that an import names, where it is one of theirs.
 fn check_import(name: &str) -> Result<Option<Version>, Problem> {
+    // What follows names it, to an operator whose terminal it could rewrite.
+    if name.len() > IMPORT_NAME || name.chars().any(char::is_control) {
+        return Err(refused(
+            "The component imports something by a name that is too long or has control characters in it.",
+        ));
+    }
     if name.starts_with("wasi:http/") {
         return Err(refused(format!(
             "The component imports `{name}`, which this host does not link: `encaje:host/http` is the one way out."
@@ -118,6 +131,8 @@ mod tests {
         assert!(message(b"\x7fELF\x02\x01").contains("Precompiled"));
         assert!(message(b"\0asm\x01\0\0\0").contains("core module"));
         assert!(message(b"\0asm\x0d\0\x01\0\xff\xff").contains("not valid"));
+        // A module of 9 bytes is announced, and all that comes of it is its head.
+        assert!(message(b"\0asm\x0d\0\x01\0\x01\x09\0asm\x01\0\0\0").contains("cut off"));
     }
 
     #[test]
@@ -149,5 +164,13 @@ mod tests {
                 .message
                 .contains("did not have")
         );
+    }
+
+    #[test]
+    fn a_name_that_could_rewrite_a_terminal_is_not_shown() {
+        for name in ["wasi:\u{1b}[2J", "encaje:host/\n", &"n".repeat(IMPORT_NAME + 1)] {
+            let message = check_import(name).unwrap_err().message;
+            assert!(message.contains("by a name that is too long or"), "{message:?}");
+        }
     }
 }

@@ -119,6 +119,9 @@ pub const CHECK: Duration = Duration::from_secs(10);
 /// Bytes of one component file: the largest guests, with an interpreter inside, have some 20 MB.
 pub const COMPONENT_BYTES: usize = 128 << 20;
 
+/// Bytes of the name of an import: the longest of WASI's has some 50, and what is refused is named in a message.
+pub const IMPORT_NAME: usize = 256;
+
 /// What a plugin may say it offers.
 pub const OFFERS: usize = 64;
 

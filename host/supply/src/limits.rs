@@ -60,6 +60,9 @@ pub const COMPONENT_BYTES: u64 = 512 << 20;
 /// The most imports and exports that `inspect` lists of one component.
 pub const COMPONENT_NAMES: usize = 10_000;
 
+/// Bytes of one such name: the longest of WASI's has some 50, and each is shown on a line.
+pub const COMPONENT_NAME_BYTES: usize = 256;
+
 /// How many built components are kept in the cache; the ones unused for longest go first.
 pub const BUILDS_KEPT: usize = 128;
 

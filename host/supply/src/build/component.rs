@@ -1,12 +1,14 @@
 //! Component files as bytes: puts the manifest in, reads it back, lists what a component imports and exports. Reads
 //! structure only; nothing is validated as code or run.
+//!
+//! It needs wasmparser, wasm-encoder and the crate's limits alone, so that `fuzz/` compiles this file by itself.
 
 use std::{fs, path::Path};
 
 use wasm_encoder::{CustomSection, Encode};
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
-use crate::limits::{COMPONENT_BYTES, COMPONENT_NAMES, MANIFEST_BYTES};
+use crate::limits::{COMPONENT_BYTES, COMPONENT_NAME_BYTES, COMPONENT_NAMES, MANIFEST_BYTES};
 
 /// The custom section that holds the manifest's text.
 pub const MANIFEST_SECTION: &str = "encaje:manifest";
@@ -44,6 +46,11 @@ pub enum ComponentError {
     /// It has more names than any plugin needs.
     #[error("the component has more than {COMPONENT_NAMES} imports and exports")]
     TooManyNames,
+    /// A name that no tool writes: it would be shown to an operator, whose terminal it could rewrite.
+    #[error(
+        "an import or export has a name of more than {COMPONENT_NAME_BYTES} bytes, or with control characters in it"
+    )]
+    BadName,
 }
 
 /// One import or export at the component's outside.
@@ -116,6 +123,12 @@ pub fn inspect(bytes: &[u8]) -> Result<Outside, ComponentError> {
                 }
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
+            // To the parser, the end of the file is as good an end of what is nested as its own.
+            Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. }
+                if unchecked_range.end > bytes.len() =>
+            {
+                return Err(ComponentError::Malformed("it is cut off".to_owned()));
+            }
             _ if depth != 1 => {}
             Payload::ComponentImportSection(section) => {
                 for import in section {
@@ -155,6 +168,9 @@ fn malformed(error: &wasmparser::BinaryReaderError) -> ComponentError {
 fn add(items: &mut Vec<Item>, name: &str, kind: ComponentExternalKind) -> Result<(), ComponentError> {
     if items.len() >= COMPONENT_NAMES {
         return Err(ComponentError::TooManyNames);
+    }
+    if name.len() > COMPONENT_NAME_BYTES || name.chars().any(char::is_control) {
+        return Err(ComponentError::BadName);
     }
     let kind = match kind {
         ComponentExternalKind::Module => "module",
@@ -268,6 +284,25 @@ mod tests {
     }
 
     #[test]
+    fn names_that_could_rewrite_a_terminal_are_refused() {
+        let importing = |name: &str| {
+            let mut component = Component::new();
+            let mut types = ComponentTypeSection::new();
+            types.instance(&InstanceType::new());
+            component.section(&types);
+            let mut imports = wasm_encoder::ComponentImportSection::new();
+            imports.import(name, ComponentTypeRef::Instance(0));
+            component.section(&imports);
+            inspect(&component.finish())
+        };
+        assert!(importing(&"n".repeat(COMPONENT_NAME_BYTES)).is_ok());
+        for name in ["\u{1b}[2J", "a\nb", "\u{9b}K", &"n".repeat(COMPONENT_NAME_BYTES + 1)] {
+            let error = importing(name).unwrap_err();
+            assert!(matches!(error, ComponentError::BadName), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_component_is_named() {
         assert!(matches!(
             inspect(&Module::new().finish()),
@@ -280,6 +315,10 @@ mod tests {
             inspect(&whole[..whole.len() - 1]),
             Err(ComponentError::Malformed(_))
         ));
+        // A file that ends behind the head of the module inside, where one of its sections could end too.
+        let (plain, head) = (sample(), b"\0asm\x01\0\0\0");
+        let inner = plain.windows(8).position(|bytes| bytes == head).unwrap() + 8;
+        assert!(matches!(inspect(&plain[..inner]), Err(ComponentError::Malformed(_))));
         let long = "x".repeat(usize::try_from(MANIFEST_BYTES).unwrap() + 1);
         assert!(matches!(
             embed_manifest(&sample(), &long),
