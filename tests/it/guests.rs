@@ -1,4 +1,4 @@
-//! The plugins' and the SDK's own unit tests, which live in workspaces that `cargo test --workspace` does not reach.
+//! The plugins', the SDK's and the fuzzing's own tests, which live in workspaces that `cargo test --workspace` does not reach.
 
 use encaje_supply::TerminalProgress;
 use encaje_supply::build::run_native_tests;
@@ -24,6 +24,12 @@ fn the_plugins_own_tests_pass() {
 #[test]
 fn the_sdks_own_tests_pass() {
     tests_of("sdk/rust", 40);
+}
+
+/// What fuzzing has found and was mended, and where it begins; minutes of fuzzing are for `cargo fuzz`.
+#[test]
+fn the_inputs_for_the_fuzzer_hold() {
+    tests_of("fuzz", 5);
 }
 
 /// The path, and behind it the Node.js that the builds brought, where the machine has none.

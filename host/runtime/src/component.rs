@@ -173,4 +173,43 @@ mod tests {
             assert!(message.contains("by a name that is too long or"), "{message:?}");
         }
     }
+
+    /// A component of imports alone: two empty instance types, imported by name.
+    fn importing(names: [&str; 2]) -> Vec<u8> {
+        let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
+        wasm.extend([7, 3, 1, 0x42, 0]);
+        let mut imports = vec![2];
+        for name in names {
+            imports.extend([0, u8::try_from(name.len()).unwrap()]);
+            imports.extend(name.bytes());
+            imports.extend([5, 0]);
+        }
+        wasm.extend([10, u8::try_from(imports.len()).unwrap()]);
+        wasm.extend(imports);
+        wasm
+    }
+
+    #[test]
+    fn what_is_the_same_has_its_name_of_today_and_what_changed_keeps_its_own() {
+        let wasm = importing(["encaje:host/kv@0.0.1", "encaje:host/log@0.0.1"]);
+        assert_eq!(check(&wasm), Ok(Version::Previous));
+        assert_eq!(
+            previous::renamed(&wasm),
+            importing(["encaje:host/kv@0.1.0", "encaje:host/log@0.0.1"])
+        );
+    }
+
+    #[test]
+    fn two_versions_at_once_are_refused() {
+        let wasm = importing(["encaje:host/kv@0.1.0", "encaje:host/log@0.0.1"]);
+        assert!(check(&wasm).unwrap_err().message.contains("two versions"));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_is_left_to_the_compiler() {
+        let wasm = importing(["encaje:host/kv@0.0.1", "encaje:host/log@0.0.1"]);
+        for end in 0..wasm.len() {
+            assert_eq!(previous::renamed(&wasm[..end]).len(), end);
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! others are bound apart and converted here: `host/log` (a line had no fields) and `provider` (one chunk at a time, no
 //! ranking, no counting).
 
-use std::borrow::Cow;
+mod names;
 
 use encaje_bindings::base::encaje::common::chat::{ChatRequest, Chunk};
 use encaje_bindings::base::encaje::common::embeddings::{EmbedRequest, EmbedResponse, Ranked, RerankRequest};
@@ -16,7 +16,6 @@ use encaje_bindings::previous::exports::encaje::provider::provider as old;
 use encaje_bindings::provider::exports::encaje::provider::provider as current;
 use encaje_bindings::{previous, provider};
 use encaje_core::{Problem, ProblemKind};
-use wasmparser::{Parser, Payload};
 use wasmtime::component::{HasSelf, InstancePre, Linker, ResourceAny};
 use wasmtime::{Result, Store};
 
@@ -24,71 +23,7 @@ use crate::convert::problem;
 use crate::state::State;
 use crate::visit::{Bindings, Said};
 
-/// The one published version of 0.0.
-pub(crate) const VERSION: &str = "0.0.1";
-
-/// What an unchanged interface is called here.
-const SAME_AS: &str = "0.1.0";
-
-/// A name is changed in place, which leaves every length and offset of the file as it was.
-const _: () = assert!(VERSION.len() == SAME_AS.len());
-
-/// Interfaces that a plugin of 0.0 may import and that are the same today.
-const UNCHANGED: [&str; 13] = [
-    "encaje:common/errors",
-    "encaje:common/chat",
-    "encaje:common/embeddings",
-    "encaje:common/values",
-    "encaje:host/call",
-    "encaje:host/config",
-    "encaje:host/clock",
-    "encaje:host/metrics",
-    "encaje:host/kv",
-    "encaje:host/http",
-    "encaje:host/secrets",
-    "encaje:host/inference",
-    "encaje:common/lifecycle",
-];
-
-/// Those that are not.
-const CHANGED: [&str; 1] = ["encaje:host/log"];
-
-/// Whether version 0.0 had an interface of this name to import.
-pub(crate) fn offers(interface: &str) -> bool {
-    UNCHANGED.contains(&interface) || CHANGED.contains(&interface)
-}
-
-/// The component with its unchanged imports under their names of today. Its exports stay: they are bound apart.
-pub(crate) fn renamed(wasm: &[u8]) -> Cow<'_, [u8]> {
-    let mut renamed = Cow::Borrowed(wasm);
-    let mut depth = 0_u32;
-    for payload in Parser::new(0).parse_all(wasm) {
-        // Whoever compiles the file says what is wrong with it.
-        let Ok(payload) = payload else { break };
-        match payload {
-            Payload::Version { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(imports) if depth == 1 => {
-                for import in imports.into_iter().flatten() {
-                    let name = import.name.0;
-                    let Some((interface, VERSION)) = name.rsplit_once('@') else {
-                        continue;
-                    };
-                    if !UNCHANGED.contains(&interface) {
-                        continue;
-                    }
-                    // The name is a part of the file's bytes: its address tells where.
-                    let start = name.as_ptr().addr() - wasm.as_ptr().addr() + interface.len() + 1;
-                    if let Some(place) = renamed.to_mut().get_mut(start..start + SAME_AS.len()) {
-                        place.copy_from_slice(SAME_AS.as_bytes());
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    renamed
-}
+pub(crate) use names::{VERSION, offers, renamed};
 
 /// Links what has changed; the rest is linked already.
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
@@ -217,50 +152,5 @@ fn model(model: old::ModelInfo) -> current::ModelInfo {
         max_output_tokens: None,
         capabilities: model.capabilities,
         extra: Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::component::{Version, check};
-
-    /// A component of imports alone: two empty instance types, imported by name.
-    fn importing(names: [&str; 2]) -> Vec<u8> {
-        let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
-        wasm.extend([7, 3, 1, 0x42, 0]);
-        let mut imports = vec![2];
-        for name in names {
-            imports.extend([0, u8::try_from(name.len()).unwrap()]);
-            imports.extend(name.bytes());
-            imports.extend([5, 0]);
-        }
-        wasm.extend([10, u8::try_from(imports.len()).unwrap()]);
-        wasm.extend(imports);
-        wasm
-    }
-
-    #[test]
-    fn what_is_the_same_has_its_name_of_today_and_what_changed_keeps_its_own() {
-        let wasm = importing(["encaje:host/kv@0.0.1", "encaje:host/log@0.0.1"]);
-        assert_eq!(check(&wasm), Ok(Version::Previous));
-        assert_eq!(
-            renamed(&wasm),
-            importing(["encaje:host/kv@0.1.0", "encaje:host/log@0.0.1"])
-        );
-    }
-
-    #[test]
-    fn two_versions_at_once_are_refused() {
-        let wasm = importing(["encaje:host/kv@0.1.0", "encaje:host/log@0.0.1"]);
-        assert!(check(&wasm).unwrap_err().message.contains("two versions"));
-    }
-
-    #[test]
-    fn a_file_that_is_cut_short_is_left_to_the_compiler() {
-        let wasm = importing(["encaje:host/kv@0.0.1", "encaje:host/log@0.0.1"]);
-        for end in 0..wasm.len() {
-            assert_eq!(renamed(&wasm[..end]).len(), end);
-        }
     }
 }

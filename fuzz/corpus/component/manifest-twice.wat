@@ -1,0 +1,1 @@
+(component (@custom "encaje:manifest" "a") (@custom "encaje:manifest" "b"))

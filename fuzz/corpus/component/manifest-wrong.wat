@@ -1,0 +1,1 @@
+(component (@custom "encaje:manifest" "nam = 1\n"))
