@@ -95,7 +95,7 @@ impl Server {
         }
     }
 
-    /// The generation that a new request takes.
+    /// The generation that a new request takes, once, when it is admitted: whatever is asked for it is asked of this one.
     pub fn generation(&self) -> Arc<Generation> {
         self.current.get()
     }
@@ -115,23 +115,31 @@ impl Server {
         self.refused.load_full()
     }
 
-    /// Starts a chat or completion.
-    pub fn chat(&self, call: Call, request: ChatRequest) -> Answer {
+    /// Starts a chat or completion on the generation that its request was admitted by.
+    pub fn chat(&self, generation: &Arc<Generation>, call: Call, request: ChatRequest) -> Answer {
         let (sender, said) = mpsc::channel(limits::ANSWER_BUFFER);
-        let flow = flow::chat::run(self.current.get(), self.ledger.clone(), call, request, sender);
+        let flow = flow::chat::run(Arc::clone(generation), self.ledger.clone(), call, request, sender);
         self.running.spawn(flow);
         Answer { said, ended: false }
     }
 
-    /// Embeds texts.
+    /// Embeds texts on the generation that the request was admitted by.
     ///
     /// # Errors
     /// The route's or the provider's problem.
-    pub async fn embed(&self, call: Call, request: EmbedRequest) -> Result<Embedded, Problem> {
+    pub async fn embed(
+        &self,
+        generation: &Arc<Generation>,
+        call: Call,
+        request: EmbedRequest,
+    ) -> Result<Embedded, Problem> {
         let cancel_on_drop = call.cancelled().clone().drop_guard();
-        let task = self
-            .running
-            .spawn(flow::embed::run(self.current.get(), self.ledger.clone(), call, request));
+        let task = self.running.spawn(flow::embed::run(
+            Arc::clone(generation),
+            self.ledger.clone(),
+            call,
+            request,
+        ));
         let answer = task.await.unwrap_or_else(|error| Err(Problem::internal(error)));
         cancel_on_drop.disarm();
         answer
@@ -142,8 +150,8 @@ impl Server {
     ///
     /// # Errors
     /// None of its own: a provider that fails is left out and logged.
-    pub async fn models(&self, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
-        flow::models::list(&self.current.get(), call).await
+    pub async fn models(&self, generation: &Generation, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
+        flow::models::list(generation, call).await
     }
 
     /// Whether new calls can be served.
@@ -161,9 +169,8 @@ impl Server {
     ///
     /// # Errors
     /// The storage's problem; `InvalidRequest` for a foreign cursor.
-    pub async fn traces(&self, call: &Call, query: &TraceQuery) -> Result<TracePage, Problem> {
+    pub async fn traces(&self, generation: &Generation, call: &Call, query: &TraceQuery) -> Result<TracePage, Problem> {
         let _turn = self.turn(call).await?;
-        let generation = self.current.get();
         traces::list(generation.storage.as_ref(), call, &call.caller().tenant, query).await
     }
 
@@ -171,9 +178,8 @@ impl Server {
     ///
     /// # Errors
     /// `NotFound`; `InvalidRequest` for an ambiguous prefix; the storage's problem.
-    pub async fn trace(&self, call: &Call, id: &str) -> Result<Trace, Problem> {
+    pub async fn trace(&self, generation: &Generation, call: &Call, id: &str) -> Result<Trace, Problem> {
         let _turn = self.turn(call).await?;
-        let generation = self.current.get();
         traces::show(generation.storage.as_ref(), call, &call.caller().tenant, id).await
     }
 

@@ -5,13 +5,14 @@
 //! (stopped by the `Host`). No answer carries a CORS header.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use encaje_core::call::CallParts;
-use encaje_core::generation::Access;
+use encaje_core::generation::{Access, Generation};
 use encaje_core::{Call, Caller, Problem, ProblemKind};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -28,13 +29,16 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that may be answered, before its body is read.
-#[derive(Debug)]
-pub(crate) struct Admitted(CallParts);
+pub(crate) struct Admitted {
+    /// What let it in answers it, to its end: however long its body takes, and however many prompts it has.
+    pub(crate) generation: Arc<Generation>,
+    parts: CallParts,
+}
 
 impl Admitted {
     /// The call starts now.
-    pub(crate) fn call(self) -> Call {
-        Call::new(self.0)
+    pub(crate) fn begin(self) -> (Arc<Generation>, Call) {
+        (self.generation, Call::new(self.parts))
     }
 }
 
@@ -55,14 +59,15 @@ impl FromRequestParts<Edge> for Admitted {
             None => encaje_core::id::request_id(),
         };
         let traceparent = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-        Ok(Self(CallParts {
+        let parts = CallParts {
             caller,
             request_id,
             parent: traceparent.and_then(encaje_core::id::parse_traceparent),
             session: session(&parts.headers)?,
             idempotency_key: idempotency_key(&parts.headers)?,
             time_limit: edge.config().call_time,
-        }))
+        };
+        Ok(Self { generation, parts })
     }
 }
 

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use encaje_core::Problem;
@@ -16,15 +15,14 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 
 use crate::admit::Admitted;
-use crate::edge::Edge;
 use crate::openai::error::Refusal;
 
 /// Names and values.
 type Labels = Vec<(String, String)>;
 
 /// `GET /metrics`
-pub(crate) async fn metrics(State(edge): State<Edge>, _: Admitted) -> Result<impl IntoResponse, Refusal> {
-    let text = render(&edge.server().generation()).map_err(Problem::internal)?;
+pub(crate) async fn metrics(admitted: Admitted) -> Result<impl IntoResponse, Refusal> {
+    let text = render(&admitted.generation).map_err(Problem::internal)?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, kind)], text))
 }

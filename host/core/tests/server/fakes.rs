@@ -337,7 +337,12 @@ impl World {
     }
 
     pub fn ask(&self, text: &str) -> Answer {
-        self.server.chat(call(Duration::from_secs(20)), question("m", text))
+        self.ask_in(Duration::from_secs(20), question("m", text))
+    }
+
+    /// As a request that is admitted now.
+    pub fn ask_in(&self, time_limit: Duration, request: ChatRequest) -> Answer {
+        self.server.chat(&self.server.generation(), call(time_limit), request)
     }
 }
 

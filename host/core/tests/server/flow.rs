@@ -111,9 +111,7 @@ async fn what_was_said_already_is_not_said_again_by_another() {
 #[tokio::test]
 async fn an_unknown_model_is_a_problem_with_a_trace() {
     let world = World::new(vec![good("one")]);
-    let answer = world
-        .server
-        .chat(call(Duration::from_secs(9)), question("absent", "hi"));
+    let answer = world.ask_in(Duration::from_secs(9), question("absent", "hi"));
     let (_, problem) = heard(answer).await;
     assert_eq!(problem.unwrap().code.as_deref(), Some("model_not_found"));
     assert_eq!(world.rows.calls()[0]["model"], Value::from("absent"));
@@ -178,7 +176,7 @@ async fn a_deadline_ends_the_call_and_the_provider() {
     let slow = Scripted::new("one", vec![text("a"), Step::Wait(Duration::from_secs(60)), finish()]);
     let dropped = Arc::clone(&slow.dropped);
     let world = World::new(vec![slow]);
-    let (said, problem) = heard(world.server.chat(call(Duration::from_millis(50)), question("m", "hi"))).await;
+    let (said, problem) = heard(world.ask_in(Duration::from_millis(50), question("m", "hi"))).await;
     assert_eq!(said.len(), 2, "{said:?}");
     assert_eq!(problem.unwrap().kind, ProblemKind::Timeout);
     assert_eq!(dropped.load(Ordering::SeqCst), 1);
@@ -202,13 +200,21 @@ async fn embeddings_fall_back_and_are_checked_for_their_shape() {
     let world = World::new(vec![failing("one", ProblemKind::Unavailable), good("two")]);
     let answer = world
         .server
-        .embed(call(Duration::from_secs(9)), texts(&["a", "b"]))
+        .embed(
+            &world.server.generation(),
+            call(Duration::from_secs(9)),
+            texts(&["a", "b"]),
+        )
         .await;
     let answer = answer.unwrap();
     assert_eq!((answer.response.vectors.len(), answer.degraded), (4, true));
     let problem = world
         .server
-        .embed(call(Duration::from_secs(9)), texts(&["broken", "b"]))
+        .embed(
+            &world.server.generation(),
+            call(Duration::from_secs(9)),
+            texts(&["broken", "b"]),
+        )
         .await;
     assert_eq!(problem.unwrap_err().kind, ProblemKind::Internal);
     let calls = world.rows.calls();

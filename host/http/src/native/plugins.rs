@@ -60,8 +60,8 @@ pub struct PluginBody {
 }
 
 /// `GET /api/v1/plugins`
-pub(crate) async fn list(State(edge): State<Edge>, _: Admitted) -> Json<PluginListBody> {
-    let generation = edge.server().generation();
+pub(crate) async fn list(State(edge): State<Edge>, admitted: Admitted) -> Json<PluginListBody> {
+    let generation = &admitted.generation;
     Json(PluginListBody {
         generation: generation.number,
         refused: edge.server().refused().map(|why| why.to_string()),

@@ -107,7 +107,8 @@ pub(crate) async fn list(
         Problem::new(encaje_core::ProblemKind::InvalidRequest, message).with_code("invalid_query")
     })?;
     let query = query(parameters)?;
-    let page = edge.server().traces(&admitted.call(), &query).await?;
+    let (generation, call) = admitted.begin();
+    let page = edge.server().traces(&generation, &call, &query).await?;
     Ok(Json(page.into()))
 }
 
@@ -145,7 +146,8 @@ pub(crate) async fn show(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<TraceBody>, Refusal> {
     let id = segment(id)?;
-    Ok(Json(edge.server().trace(&admitted.call(), &id).await?.into()))
+    let (generation, call) = admitted.begin();
+    Ok(Json(edge.server().trace(&generation, &call, &id).await?.into()))
 }
 
 /// JSON of the store; what is none is shown as a string rather than lost.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use encaje_core::call::CallParts;
 use encaje_core::chat::{ChatEvent, ChatRequest, Chunk};
+use encaje_core::generation::Generation;
 use encaje_core::server::{Answer, Said, Server};
 use encaje_core::{Call, Problem, ProblemKind};
 
@@ -30,6 +31,8 @@ pub(crate) enum Next {
 /// The answers of one request.
 pub(crate) struct Answers {
     server: Arc<Server>,
+    /// All of them are its.
+    generation: Arc<Generation>,
     call: Call,
     answer: Answer,
     prompt: usize,
@@ -44,15 +47,16 @@ impl Answers {
     /// Starts the first request; the others wait.
     pub(crate) fn start(
         server: &Arc<Server>,
-        call: Call,
+        (generation, call): (Arc<Generation>, Call),
         first: ChatRequest,
         waiting: std::vec::IntoIter<ChatRequest>,
         reserved: Reserved,
     ) -> Self {
         let open = first.sampling.choices;
-        let answer = server.chat(call.clone(), first);
+        let answer = server.chat(&generation, call.clone(), first);
         Self {
             server: Arc::clone(server),
+            generation,
             call,
             answer,
             prompt: 0,
@@ -90,7 +94,7 @@ impl Answers {
                     Some(request) => {
                         self.prompt += 1;
                         self.open = request.sampling.choices;
-                        self.answer = self.server.chat(self.follow_up(), request);
+                        self.answer = self.server.chat(&self.generation, self.follow_up(), request);
                     }
                 },
                 Some(Said::Failed(problem)) => return Next::Failed(problem),

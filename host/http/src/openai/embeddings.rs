@@ -38,9 +38,10 @@ pub(crate) async fn embed(
     let read = body::json(&edge, http).await?;
     let (request, encoding) = embeddings(&read.bytes)?;
     let model = request.model.clone();
-    let call = admitted.call();
+    let (generation, call) = admitted.begin();
     let answer = async {
-        let Embedded { response, degraded } = edge.server().embed(call.clone(), request).await?;
+        let asked = edge.server().embed(&generation, call.clone(), request);
+        let Embedded { response, degraded } = asked.await?;
         let truncated =
             response.covered.iter().map(|tokens| u64::from(*tokens)).sum::<u64>() < response.usage.input_tokens;
         let body = write(model, response, encoding).await?;

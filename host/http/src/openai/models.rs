@@ -48,7 +48,8 @@ impl From<ModelInfo> for ModelBody {
 
 /// `GET /v1/models`
 pub(crate) async fn list(State(edge): State<Edge>, admitted: Admitted) -> Result<Json<ListBody>, Refusal> {
-    let models = edge.server().models(&admitted.call()).await?;
+    let (generation, call) = admitted.begin();
+    let models = edge.server().models(&generation, &call).await?;
     Ok(Json(ListBody {
         object: "list",
         data: models.into_iter().map(ModelBody::from).collect(),
@@ -62,11 +63,11 @@ pub(crate) async fn one(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<ModelBody>, Refusal> {
     let id = segment(id)?;
-    let models = edge.server().models(&admitted.call()).await?;
+    let (generation, call) = admitted.begin();
+    let models = edge.server().models(&generation, &call).await?;
     if let Some(info) = models.into_iter().find(|model| model.id == id) {
         return Ok(Json(info.into()));
     }
-    let generation = edge.server().generation();
     let target = generation.routes.find(&id).and_then(|route| route.to.first());
     let Some(target) = target else {
         let message = format!("The model `{id}` does not exist: no route answers it.");

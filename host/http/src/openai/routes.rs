@@ -32,11 +32,11 @@ pub(crate) async fn chat(
 ) -> Result<Response<Body>, Refusal> {
     let read = body::json(&edge, http).await?;
     let (request, delivery) = request::chat(&read.bytes)?;
-    let call = admitted.call();
+    let (generation, call) = admitted.begin();
     let stamp = Stamp::new("chatcmpl", &call, &request.model);
     let answers = Answers::start(
         edge.server(),
-        call.clone(),
+        (generation, call.clone()),
         request,
         Vec::new().into_iter(),
         read.reserved,
@@ -79,9 +79,9 @@ pub(crate) async fn completions(
         return Err(Problem::internal("a completion without a prompt").into());
     };
     let choices = first.sampling.choices;
-    let call = admitted.call();
+    let (generation, call) = admitted.begin();
     let stamp = Stamp::new("cmpl", &call, &first.model);
-    let answers = Answers::start(edge.server(), call.clone(), first, waiting, read.reserved);
+    let answers = Answers::start(edge.server(), (generation, call.clone()), first, waiting, read.reserved);
     let answer = async {
         if asked.delivery.stream {
             let encoder = CompletionStream::new(stamp, asked.delivery.include_usage, choices, echoes);

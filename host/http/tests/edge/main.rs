@@ -20,3 +20,4 @@ mod refusals;
 mod shutdown;
 mod sockets;
 mod store;
+mod swap;

@@ -69,6 +69,7 @@ async fn a_trace_is_shown_whole() {
     let direct = world
         .server
         .trace(
+            &world.server.generation(),
             &encaje_core::Call::new(encaje_core::call::CallParts {
                 caller: encaje_core::Caller::anonymous(),
                 request_id: String::new(),
