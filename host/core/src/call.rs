@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::id::{SpanId, TraceId};
 use crate::limits;
 use crate::ports::RoutedModels;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{NESTED_TOO_DEEP, Problem, ProblemKind};
 use crate::trace::Crossing;
 
 /// Who asks.
@@ -215,7 +215,7 @@ impl Call {
                     limits::MAX_DEPTH
                 ),
             )
-            .with_code("nested_too_deep"));
+            .with_code(NESTED_TOO_DEEP));
         }
         Ok(Self {
             shared: Arc::clone(&self.shared),

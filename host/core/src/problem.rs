@@ -102,6 +102,20 @@ impl fmt::Display for ProblemKind {
     }
 }
 
+/// A call was turned away: every instance of the plugin is taken, and its queue is full or the wait was too long.
+pub const PLUGIN_BUSY: &str = "plugin_busy";
+/// A call was turned away: the pool has no instance, whatever the plugin's own limit.
+pub const POOL_FULL: &str = "plugin_pool_full";
+/// A call was turned away: all instances together have no memory left.
+pub const PLUGINS_CROWDED: &str = "plugins_crowded";
+/// A call was turned away: plugins ask one another too deep.
+pub const NESTED_TOO_DEEP: &str = "nested_too_deep";
+/// A call was turned away: the plugin failed too often of late.
+pub const BREAKER_OPEN: &str = "breaker_open";
+
+/// See [`Problem::is_own_refusal`].
+const OWN_REFUSALS: [&str; 5] = [PLUGIN_BUSY, POOL_FULL, PLUGINS_CROWDED, NESTED_TOO_DEEP, BREAKER_OPEN];
+
 /// A failure, told twice: `message` to the caller, `log_detail` to the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -146,6 +160,13 @@ impl Problem {
     /// The server's own fault: the caller learns only that, the log learns `detail`.
     pub fn internal(detail: impl fmt::Display) -> Self {
         Self::new(ProblemKind::Internal, "The server failed to process this request.").with_detail(detail)
+    }
+
+    /// Whether this server itself turned the call away before any plugin or upstream worked on it: no place, no room, too
+    /// deep, a breaker that is open. It says nothing of the plugin, and to ask again at once is what fills queues: whoever
+    /// asked has been told when to come back.
+    pub fn is_own_refusal(&self) -> bool {
+        self.upstream_status.is_none() && self.code.as_deref().is_some_and(|code| OWN_REFUSALS.contains(&code))
     }
 
     /// Adds a text for the log.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use encaje_core::health::{Health, HealthSnapshot, Observed, Sample};
+use encaje_core::problem::PLUGIN_BUSY;
 use encaje_core::trace::PluginKind;
 use encaje_core::{Call, Problem, ProblemKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -213,7 +214,7 @@ impl Plugin {
             ProblemKind::Overloaded,
             format!("The plugin `{}` is busy.", self.name()),
         )
-        .with_code("plugin_busy")
+        .with_code(PLUGIN_BUSY)
         .with_retry_after(Duration::from_secs(1))
     }
 }

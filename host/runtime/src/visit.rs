@@ -12,6 +12,7 @@ use encaje_bindings::base::encaje::common::errors;
 use encaje_capabilities::egress::Traffic;
 use encaje_core::health::Health;
 use encaje_core::id::SpanId;
+use encaje_core::problem::{PLUGINS_CROWDED, POOL_FULL};
 use encaje_core::time::now_us;
 use encaje_core::trace::{Crossing, PluginKind};
 use encaje_core::{Call, Problem, ProblemKind};
@@ -268,7 +269,7 @@ pub(crate) fn no_room() -> Problem {
         ProblemKind::Overloaded,
         "The server has no room for one more plugin instance.",
     )
-    .with_code("plugins_crowded")
+    .with_code(POOL_FULL)
     .with_retry_after(Duration::from_secs(1))
 }
 
@@ -291,7 +292,7 @@ fn trapped(store: &Store<State>, error: &wasmtime::Error) -> Problem {
     if state.memory.crowded {
         let message = format!("The plugins have no room for what `{plugin}` needs now.");
         return Problem::new(ProblemKind::Overloaded, message)
-            .with_code("plugins_crowded")
+            .with_code(PLUGINS_CROWDED)
             .with_retry_after(Duration::from_secs(1))
             .with_detail(detail);
     }

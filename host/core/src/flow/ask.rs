@@ -1,8 +1,9 @@
 //! Asking the targets of a route: each one's breaker first, tries again where a failure allows it, then the next target.
 
 use std::future::Future;
+use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::call::Call;
 use crate::chat::{ChatRequest, Chunk};
@@ -78,21 +79,74 @@ where
     }
 }
 
+/// An answer of which the first words have come.
+pub(crate) struct Opened {
+    pub(crate) completion: Box<dyn Completion>,
+    /// `None` where it has ended already.
+    pub(crate) first: Option<Vec<Chunk>>,
+    pub(crate) shares: Shares,
+}
+
+/// How the time of an answer is spent: by the provider, or by those who take what it says. A visit to a plugin has one
+/// deadline for all of it, and so has a call: whoever reads slowly enough lets both of them pass.
+pub(crate) struct Shares {
+    since: Instant,
+    asking: bool,
+    provider: Duration,
+    others: Duration,
+}
+
+impl Shares {
+    /// The provider is asked.
+    fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            asking: true,
+            provider: Duration::ZERO,
+            others: Duration::ZERO,
+        }
+    }
+
+    /// From now on it is the provider's time, or the others'.
+    pub(crate) fn turn(&mut self, asking: bool) {
+        let now = Instant::now();
+        let spent = now.duration_since(std::mem::replace(&mut self.since, now));
+        let share = if std::mem::replace(&mut self.asking, asking) {
+            &mut self.provider
+        } else {
+            &mut self.others
+        };
+        *share += spent;
+    }
+
+    /// Whether the provider answers for a problem that came while it was asked: not for a time that the others spent the
+    /// larger part of. A provider that then hangs is found out by the next call, which nobody delays.
+    pub(crate) fn blame(&self, problem: &Problem) -> bool {
+        problem.kind != ProblemKind::Timeout || self.provider >= self.others
+    }
+}
+
 /// Starts an answer and waits for the first thing it says, so that a failure before it can still be tried again.
 pub(crate) async fn open(
     provider: &Provided,
     target: &Target,
     call: Call,
     request: &ChatRequest,
-) -> Result<(Box<dyn Completion>, Option<Vec<Chunk>>), Problem> {
+) -> Result<Opened, Problem> {
     offered(provider, "chat", &request.model)?;
+    let mut shares = Shares::begin();
     let mut request = request.clone();
     if let Some(model) = &target.model {
         request.model.clone_from(model);
     }
     let mut completion = provider.port.complete(&call, request).await?;
     let first = next_said(completion.as_mut()).await?;
-    Ok((completion, first))
+    shares.turn(false);
+    Ok(Opened {
+        completion,
+        first,
+        shares,
+    })
 }
 
 /// The next batch that says something.

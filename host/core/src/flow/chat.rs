@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 
-use super::ask::{self, Answered};
+use super::ask::{self, Answered, Opened};
 use super::instruments::{Instruments, Verdict};
 use super::nested::Nested;
 use super::tee::Tee;
 use crate::call::Call;
-use crate::chat::{ChatRequest, Chunk};
+use crate::chat::ChatRequest;
 use crate::generation::Generation;
 use crate::ledger::Ledger;
-use crate::ports::Completion;
 use crate::problem::{Problem, ProblemKind};
 use crate::server::Said;
+use crate::supervise::Pass;
 use crate::trace::Outcome;
 
 /// Runs one call to its end and remembers it.
@@ -107,14 +107,17 @@ async fn ask_route(
     if let Some(target) = asked {
         tee.asked(target.plugin.clone(), target.model.clone(), target.degraded);
     }
-    let Answered { target, pass, value } = answered?;
+    let Answered {
+        target,
+        mut pass,
+        value,
+    } = answered?;
     tee.started(target.plugin.clone(), target.model.clone(), target.degraded)
         .await?;
-    let (completion, first) = value;
-    let passed = pass_on(call, completion, first, &mut instruments, tee).await;
+    let passed = pass_on(call, value, &mut pass, &mut instruments, tee).await;
     match &passed {
         Ok(()) => pass.succeeded(),
-        // What an instrument or the caller did is not the provider's.
+        // What an instrument or the caller did, or left undone for too long, is not the provider's.
         Err(Stopped { problem, by_provider }) if *by_provider => pass.ended(problem),
         Err(_) => drop(pass),
     }
@@ -147,15 +150,20 @@ impl From<Problem> for Stopped {
 
 async fn pass_on(
     call: &Call,
-    mut completion: Box<dyn Completion>,
-    first: Option<Vec<Chunk>>,
+    opened: Opened,
+    pass: &mut Pass,
     instruments: &mut Option<&mut Instruments>,
     tee: &mut Tee,
 ) -> Result<(), Stopped> {
-    let mut said = first;
+    let Opened {
+        mut completion,
+        first: mut said,
+        mut shares,
+    } = opened;
     let mut contract = tee.contract.clone();
     while let Some(chunks) = said {
         contract.check(&chunks).map_err(Stopped::by_provider)?;
+        pass.begun();
         match instruments {
             Some(instruments) => {
                 let filtered = tee.attend(call, instruments.filter(chunks)).await?;
@@ -163,8 +171,13 @@ async fn pass_on(
             }
             None => tee.push(chunks).await?,
         }
+        shares.turn(true);
         let next = tee.attend(call, ask::next_said(completion.as_mut())).await;
-        said = next.map_err(Stopped::by_provider)?;
+        shares.turn(false);
+        said = next.map_err(|problem| Stopped {
+            by_provider: shares.blame(&problem),
+            problem,
+        })?;
     }
     contract.check_ended().map_err(Stopped::by_provider)?;
     if let Some(instruments) = instruments {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::ask;
+use super::ask::{self, Opened};
 use crate::call::Call;
 use crate::chat::{ChatRequest, Chunk};
 use crate::embeddings::{EmbedRequest, EmbedResponse, Ranked, RerankRequest};
@@ -19,21 +19,32 @@ pub(crate) struct Nested(pub(crate) Arc<Generation>);
 
 /// An answer under way; its first words have come already.
 struct Begun {
-    completion: Box<dyn Completion>,
-    first: Option<Option<Vec<Chunk>>>,
+    opened: Opened,
+    /// Whether the first words were asked for.
+    taken: bool,
     pass: Option<Pass>,
 }
 
 #[async_trait]
 impl Completion for Begun {
     async fn next(&mut self) -> Result<Option<Vec<Chunk>>, Problem> {
-        let said = match self.first.take() {
-            Some(first) => Ok(first),
-            None => self.completion.next().await,
+        let Opened {
+            completion,
+            first,
+            shares,
+        } = &mut self.opened;
+        let said = if std::mem::replace(&mut self.taken, true) {
+            shares.turn(true);
+            let said = completion.next().await;
+            shares.turn(false);
+            said
+        } else {
+            Ok(first.take())
         };
         match (&said, self.pass.take()) {
             (Ok(None), Some(pass)) => pass.succeeded(),
-            (Err(problem), Some(pass)) => pass.ended(problem),
+            (Err(problem), Some(pass)) if shares.blame(problem) => pass.ended(problem),
+            (Err(_), pass) => drop(pass),
             (_, pass) => self.pass = pass,
         }
         said
@@ -46,11 +57,14 @@ impl RoutedModels for Nested {
         let call = call.nested()?;
         let open = |provider, target, call| ask::open(provider, target, call, &request);
         let answered = ask::targets(&self.0, &call, &request.model, |_| {}, open).await?;
-        let (completion, first) = answered.value;
+        let mut pass = answered.pass;
+        if answered.value.first.is_some() {
+            pass.begun();
+        }
         Ok(Box::new(Begun {
-            completion,
-            first: Some(first),
-            pass: Some(answered.pass),
+            opened: answered.value,
+            taken: false,
+            pass: Some(pass),
         }))
     }
 

@@ -71,7 +71,14 @@ pub struct Breaker {
 }
 
 #[derive(Debug)]
-enum Inner {
+struct Inner {
+    /// Counts how often it opened: what was let through before says nothing about the time after.
+    epoch: u64,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
     Closed { failures: VecDeque<Instant> },
     Open { until: Instant },
     HalfOpen { probing: u32, succeeded: u32 },
@@ -82,7 +89,10 @@ impl Breaker {
     pub fn new(settings: BreakerSettings) -> Arc<Self> {
         Arc::new(Self {
             settings,
-            inner: Mutex::new(Inner::closed()),
+            inner: Mutex::new(Inner {
+                epoch: 0,
+                phase: Phase::closed(),
+            }),
         })
     }
 
@@ -97,27 +107,28 @@ impl Breaker {
 
     fn admit_at(self: &Arc<Self>, now: Instant) -> Result<Pass, Duration> {
         let mut inner = self.lock();
-        if let Inner::Open { until } = &*inner {
-            if *until > now {
-                return Err(*until - now);
+        if let Phase::Open { until } = inner.phase {
+            if until > now {
+                return Err(until - now);
             }
-            *inner = Inner::HalfOpen {
+            inner.phase = Phase::HalfOpen {
                 probing: 0,
                 succeeded: 0,
             };
         }
-        let probe = match &mut *inner {
-            Inner::HalfOpen { probing, .. } if *probing >= self.settings.probes.max(1) => {
+        let probe = match &mut inner.phase {
+            Phase::HalfOpen { probing, .. } if *probing >= self.settings.probes.max(1) => {
                 return Err(self.settings.pause.min(Duration::from_secs(1)));
             }
-            Inner::HalfOpen { probing, .. } => {
+            Phase::HalfOpen { probing, .. } => {
                 *probing += 1;
                 true
             }
-            Inner::Closed { .. } | Inner::Open { .. } => false,
+            Phase::Closed { .. } | Phase::Open { .. } => false,
         };
         Ok(Pass {
             breaker: Arc::clone(self),
+            epoch: inner.epoch,
             probe,
             open: true,
         })
@@ -129,34 +140,39 @@ impl Breaker {
     }
 
     fn state_at(&self, now: Instant) -> BreakerState {
-        match &*self.lock() {
-            Inner::Closed { .. } => BreakerState::Closed,
-            Inner::Open { until } if *until > now => BreakerState::Open,
-            Inner::Open { .. } | Inner::HalfOpen { .. } => BreakerState::HalfOpen,
+        match self.lock().phase {
+            Phase::Closed { .. } => BreakerState::Closed,
+            Phase::Open { until } if until > now => BreakerState::Open,
+            Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
-    fn succeeded(&self, probe: bool) {
-        let mut inner = self.lock();
-        if let (Inner::HalfOpen { probing, succeeded }, true) = (&mut *inner, probe) {
+    /// What a pass of this epoch may change; nothing where it opened since.
+    fn of(&self, epoch: u64) -> Option<MutexGuard<'_, Inner>> {
+        Some(self.lock()).filter(|inner| inner.epoch == epoch)
+    }
+
+    fn succeeded(&self, epoch: u64) {
+        let Some(mut inner) = self.of(epoch) else { return };
+        if let Phase::HalfOpen { probing, succeeded } = &mut inner.phase {
             *probing = probing.saturating_sub(1);
             *succeeded += 1;
             if *succeeded >= self.settings.probes.max(1) {
-                *inner = Inner::closed();
+                inner.phase = Phase::closed();
             }
         }
     }
 
-    fn failed(&self, probe: bool, now: Instant) {
+    fn failed(&self, epoch: u64, probe: bool, now: Instant) {
         if self.settings.failures == 0 {
             return;
         }
-        let mut inner = self.lock();
-        let opens = match &mut *inner {
-            // A call that began before it opened says nothing new.
-            Inner::Open { .. } => false,
-            Inner::HalfOpen { .. } => probe,
-            Inner::Closed { failures } => {
+        let Some(mut inner) = self.of(epoch) else { return };
+        let opens = match &mut inner.phase {
+            Phase::Open { .. } => false,
+            // Half-open, an answer that had begun well and broke later leaves the word to the next probe.
+            Phase::HalfOpen { .. } => probe,
+            Phase::Closed { failures } => {
                 let window = self.settings.window;
                 failures.retain(|at| now.duration_since(*at) < window);
                 failures.push_back(now);
@@ -164,21 +180,23 @@ impl Breaker {
             }
         };
         if opens {
-            *inner = Inner::Open {
+            inner.epoch += 1;
+            inner.phase = Phase::Open {
                 until: now + self.settings.pause,
             };
         }
     }
 
     /// A probe that nobody waited for proves nothing; the next call tries.
-    fn gave_up(&self, probe: bool) {
-        if let (Inner::HalfOpen { probing, .. }, true) = (&mut *self.lock(), probe) {
+    fn gave_up(&self, epoch: u64) {
+        let Some(mut inner) = self.of(epoch) else { return };
+        if let Phase::HalfOpen { probing, .. } = &mut inner.phase {
             *probing = probing.saturating_sub(1);
         }
     }
 }
 
-impl Inner {
+impl Phase {
     fn closed() -> Self {
         Self::Closed {
             failures: VecDeque::new(),
@@ -190,15 +208,26 @@ impl Inner {
 #[derive(Debug)]
 pub struct Pass {
     breaker: Arc<Breaker>,
+    /// Of the breaker, when it was given.
+    epoch: u64,
+    /// Whether a half-open breaker waits for its word.
     probe: bool,
     open: bool,
 }
 
 impl Pass {
+    /// The plugin has begun to answer. That is all that a half-open breaker waits for: an answer may take minutes, and
+    /// nobody else would be let through. If it breaks later, it counts as any other call's.
+    pub fn begun(&mut self) {
+        if std::mem::take(&mut self.probe) {
+            self.breaker.succeeded(self.epoch);
+        }
+    }
+
     /// The plugin did its work, also where it refused the request for a reason of the request's own.
     pub fn succeeded(mut self) {
+        self.begun();
         self.open = false;
-        self.breaker.succeeded(self.probe);
     }
 
     /// The call ended with this problem: a failure of the plugin, or the caller's own.
@@ -207,19 +236,21 @@ impl Pass {
     }
 
     fn ended_at(mut self, problem: &Problem, now: Instant) {
-        self.open = false;
         match blames(problem) {
-            Blame::Plugin => self.breaker.failed(self.probe, now),
-            Blame::Caller => self.breaker.succeeded(self.probe),
-            Blame::Nobody => self.breaker.gave_up(self.probe),
+            Blame::Plugin => {
+                self.open = false;
+                self.breaker.failed(self.epoch, self.probe, now);
+            }
+            Blame::Caller => self.succeeded(),
+            Blame::Nobody => drop(self),
         }
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        if self.open {
-            self.breaker.gave_up(self.probe);
+        if self.open && self.probe {
+            self.breaker.gave_up(self.epoch);
         }
     }
 }
@@ -230,12 +261,20 @@ enum Blame {
     Nobody,
 }
 
-/// Whom a problem speaks against. Being asked too much is no failure: it is answered by asking less.
+/// Whom a problem speaks against. Being asked too much is no failure: it is answered by asking less. An upstream that says
+/// so with a status of its own failures (503, 529) is down all the same.
+///
+/// A plugin that runs out of memory or of CPU time is blamed, though it may be a caller's input that is too large for it:
+/// what it cannot handle it must refuse in words, and a trap cannot be told from a leak.
 fn blames(problem: &Problem) -> Blame {
+    if problem.is_own_refusal() {
+        return Blame::Nobody;
+    }
     match problem.kind {
         ProblemKind::Unavailable | ProblemKind::Timeout | ProblemKind::Internal | ProblemKind::Other(_) => {
             Blame::Plugin
         }
+        ProblemKind::Overloaded if problem.upstream_status.is_some_and(|status| status >= 500) => Blame::Plugin,
         ProblemKind::RateLimited
         | ProblemKind::QuotaExceeded
         | ProblemKind::Overloaded
@@ -347,6 +386,85 @@ mod tests {
         late.ended_at(&Problem::new(ProblemKind::Unavailable, "down"), bench.now);
         assert_eq!(bench.state(), BreakerState::HalfOpen);
         probe.succeeded();
+        assert_eq!(bench.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn an_upstream_that_says_503_is_down_and_this_servers_own_refusals_say_nothing() {
+        let bench = Bench::new();
+        let end = |kind: ProblemKind, code: Option<&str>, status: Option<u16>| {
+            let mut problem = Problem::new(kind, "no");
+            problem.code = code.map(str::to_owned);
+            problem.upstream_status = status;
+            (0..10).for_each(|_| {
+                let admitted = bench.admit();
+                admitted.into_iter().for_each(|pass| pass.ended_at(&problem, bench.now));
+            });
+            bench.state()
+        };
+        for (kind, code, status) in [
+            (ProblemKind::Overloaded, Some("plugin_busy"), None),
+            (ProblemKind::Overloaded, None, None),
+            (ProblemKind::Overloaded, None, Some(429)),
+            (ProblemKind::RateLimited, None, Some(429)),
+            // Of another plugin, which this one asked and whose word it passes on.
+            (ProblemKind::Unavailable, Some("breaker_open"), None),
+        ] {
+            assert_eq!(end(kind, code, status), BreakerState::Closed, "{code:?} {status:?}");
+        }
+        assert_eq!(end(ProblemKind::Overloaded, None, Some(529)), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_probe_that_has_begun_to_answer_lets_others_through_and_may_still_fail() {
+        let mut bench = Bench::new();
+        bench.fail(3);
+        bench.pass(5);
+        let mut probe = bench.admit().unwrap();
+        assert!(bench.admit().is_err(), "nothing has come yet");
+        probe.begun();
+        assert_eq!(bench.state(), BreakerState::Closed);
+        bench.fail(2);
+        assert_eq!(bench.state(), BreakerState::Closed);
+        probe.ended_at(&Problem::new(ProblemKind::Unavailable, "broke"), bench.now);
+        assert_eq!(
+            bench.state(),
+            BreakerState::Open,
+            "its later failure is one of the three"
+        );
+    }
+
+    #[test]
+    fn a_stale_probe_has_no_say_in_a_later_period() {
+        let mut bench = Bench {
+            breaker: Breaker::new(BreakerSettings { probes: 2, ..SETTINGS }),
+            now: Instant::now(),
+        };
+        bench.fail(3);
+        bench.pass(5);
+        let (first, stale) = (bench.admit().unwrap(), bench.admit().unwrap());
+        let another = Problem::new(ProblemKind::Unavailable, "down");
+        first.ended_at(&another, bench.now);
+        bench.pass(5);
+        let (one, two) = (bench.admit().unwrap(), bench.admit().unwrap());
+        drop(stale);
+        assert!(bench.admit().is_err(), "the stale one's place was given back already");
+        one.succeeded();
+        assert_eq!(bench.state(), BreakerState::HalfOpen, "two must succeed");
+        two.succeeded();
+        assert_eq!(bench.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn failures_from_before_it_opened_do_not_open_it_again() {
+        let mut bench = Bench::new();
+        let hanging: Vec<Pass> = (0..10).map(|_| bench.admit().unwrap()).collect();
+        bench.fail(3);
+        bench.pass(5);
+        bench.admit().unwrap().succeeded();
+        for late in hanging {
+            late.ended_at(&Problem::new(ProblemKind::Timeout, "late"), bench.now);
+        }
         assert_eq!(bench.state(), BreakerState::Closed);
     }
 

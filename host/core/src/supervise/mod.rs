@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Pass};
 pub use retry::{RetrySettings, Retrying};
 
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{BREAKER_OPEN, Problem, ProblemKind};
 
 /// What watches over one plugin, from one generation to the next for as long as the plugin stays the same.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Supervisor {
         self.breaker.admit().map_err(|wait| {
             let message = format!("The plugin `{name}` failed too often and rests for a moment.");
             Problem::new(ProblemKind::Unavailable, message)
-                .with_code("breaker_open")
+                .with_code(BREAKER_OPEN)
                 .with_retry_after(wait)
         })
     }

@@ -78,12 +78,14 @@ impl Retrying {
     }
 }
 
-/// Whether the same request may do better in a moment. A crash would crash again; a deadline has passed for good.
+/// Whether the same request may do better in a moment. A crash would crash again; a deadline has passed for good; and
+/// where this server turned the call away itself, tries would wait in line a second time, or beside the call that holds
+/// the place they wait for.
 fn may_help(problem: &Problem) -> bool {
     matches!(
         problem.kind,
         ProblemKind::RateLimited | ProblemKind::Overloaded | ProblemKind::Unavailable
-    ) && problem.code.as_deref() != Some("breaker_open")
+    ) && !problem.is_own_refusal()
 }
 
 #[cfg(test)]
@@ -140,11 +142,18 @@ mod tests {
         ] {
             assert_eq!(retrying.pause(&call, &Problem::new(kind, "no")), None);
         }
-        assert_eq!(
-            retrying.pause(&call, &unavailable().with_code("breaker_open")),
-            None,
-            "the breaker knows better"
-        );
+        for (kind, code) in [
+            (ProblemKind::Unavailable, "breaker_open"),
+            (ProblemKind::Overloaded, "plugin_busy"),
+            (ProblemKind::Overloaded, "plugin_pool_full"),
+            (ProblemKind::Overloaded, "plugins_crowded"),
+            (ProblemKind::Overloaded, "nested_too_deep"),
+        ] {
+            let mut own = Problem::new(kind.clone(), "no").with_code(code);
+            assert_eq!(retrying.pause(&call, &own), None, "{code}: this server knows better");
+            own.upstream_status = Some(503);
+            assert!(retrying.pause(&call, &own).is_some(), "{code}: an upstream's own word");
+        }
         let short = Call::of_server(Duration::from_millis(10));
         assert_eq!(retrying.pause(&short, &unavailable()), None, "no time is left");
     }

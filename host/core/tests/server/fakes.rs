@@ -35,7 +35,7 @@ pub struct Scripted {
     script: Vec<Step>,
     pub supervisor: Arc<Supervisor>,
     /// So many times it fails before it begins.
-    pub fails_first: Option<(usize, ProblemKind)>,
+    pub fails_first: Option<(usize, Problem)>,
     /// Asks the model `m` itself before it answers.
     pub asks: bool,
     /// The number of each try.
@@ -106,10 +106,10 @@ impl Provider for Scripted {
             attempts.push(call.attempt());
             attempts.len()
         };
-        if let Some((times, kind)) = &self.fails_first
+        if let Some((times, problem)) = &self.fails_first
             && tries <= *times
         {
-            return Err(Problem::new(kind.clone(), "not yet"));
+            return Err(problem.clone());
         }
         if self.asks {
             call.models().unwrap().complete(call, request.clone()).await?;
