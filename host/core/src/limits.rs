@@ -24,6 +24,10 @@ pub const ANSWER_BUFFER: usize = 32;
 /// A client that takes nothing for so long is gone: the time that proxies commonly allow an idle connection.
 pub const CLIENT_STALL: Duration = Duration::from_secs(60);
 
+/// A provider has so long to list its models: whoever asks for the list waits for the slowest, and a list that an upstream
+/// does not have by then is better shown without it.
+pub const LIST_MODELS: Duration = Duration::from_secs(3);
+
 /// Empty batches in a row that a completion may return: a provider that has nothing to say must wait, not spin.
 pub const MAX_EMPTY_BATCHES: u32 = 1_000;
 

@@ -2,26 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::join_all;
+
 use crate::call::Call;
-use crate::generation::Generation;
+use crate::generation::{Generation, Provided};
+use crate::limits;
 use crate::ports::ModelInfo;
 use crate::problem::Problem;
+use crate::supervise::BreakerState;
 
 /// Models that routes name exactly, and those that providers name and a route brings to them; ordered by id.
 pub(crate) async fn list(generation: &Generation, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
     let mut known: BTreeMap<(String, String), ModelInfo> = BTreeMap::new();
-    for (name, provider) in &generation.providers {
-        match provider.port.models(call).await {
-            Ok(models) => {
-                known.extend(
-                    models
-                        .into_iter()
-                        .map(|model| ((name.clone(), model.id.clone()), model)),
-                );
-            }
-            Err(problem) => tracing::warn!(plugin = %name, %problem, "a provider failed to list its models"),
-        }
-    }
+    let asked = generation.providers.iter().map(async |(name, provider)| {
+        let models = of(name, provider, call).await;
+        models
+            .into_iter()
+            .map(|model| ((name.clone(), model.id.clone()), model))
+    });
+    known.extend(join_all(asked).await.into_iter().flatten());
     let mut listed: BTreeMap<String, ModelInfo> = BTreeMap::new();
     for route in generation.routes.exact() {
         let Some(target) = route.to.first() else { continue };
@@ -36,6 +35,35 @@ pub(crate) async fn list(generation: &Generation, call: &Call) -> Result<Vec<Mod
         }
     }
     Ok(listed.into_values().collect())
+}
+
+/// The models of one provider; none where it fails, takes too long, or is left alone for a while.
+async fn of(name: &str, provider: &Provided, call: &Call) -> Vec<ModelInfo> {
+    // A list proves nothing of answers: it is no probe, and one that came would close a breaker wrongly.
+    if provider.supervisor.breaker.state() != BreakerState::Closed {
+        tracing::debug!(plugin = %name, "a provider that rests is not asked for its models");
+        return Vec::new();
+    }
+    let Ok(pass) = provider.supervisor.admit(name) else {
+        return Vec::new();
+    };
+    let time = limits::LIST_MODELS.min(call.remaining());
+    match tokio::time::timeout(time, provider.port.models(call)).await {
+        Ok(Ok(models)) => {
+            pass.succeeded();
+            models
+        }
+        Ok(Err(problem)) => {
+            pass.ended(&problem);
+            tracing::warn!(plugin = %name, %problem, "a provider failed to list its models");
+            Vec::new()
+        }
+        // It may still answer chats well within their own, longer time: this counts for nothing.
+        Err(_) => {
+            tracing::warn!(plugin = %name, "a provider took too long to list its models");
+            Vec::new()
+        }
+    }
 }
 
 fn described(info: Option<&ModelInfo>, id: &str, plugin: &str) -> ModelInfo {

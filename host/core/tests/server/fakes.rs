@@ -96,8 +96,24 @@ impl Provider for Scripted {
         &self.offers
     }
 
-    async fn models(&self, _: &Call) -> Result<Vec<ModelInfo>, Problem> {
-        Ok(Vec::new())
+    /// One that is called like itself, after the waits of its script.
+    async fn models(&self, call: &Call) -> Result<Vec<ModelInfo>, Problem> {
+        self.attempts.lock().unwrap().push(call.attempt());
+        for step in &self.script {
+            match step {
+                Step::Fail(kind) => return Err(Problem::new(kind.clone(), "as the script says")),
+                Step::Wait(time) => tokio::time::sleep(*time).await,
+                Step::Say(_) => {}
+            }
+        }
+        Ok(vec![ModelInfo {
+            id: format!("of-{}", self.name),
+            owned_by: self.name.clone(),
+            created: None,
+            context_tokens: None,
+            max_output_tokens: None,
+            capabilities: Vec::new(),
+        }])
     }
 
     async fn complete(&self, call: &Call, request: ChatRequest) -> Result<Box<dyn Completion>, Problem> {

@@ -12,4 +12,5 @@ mod fakes;
 mod flow;
 mod instruments;
 mod ledger;
+mod models;
 mod supervision;
