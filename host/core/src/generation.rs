@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::health::Observed;
 use crate::ports::{Instrumentor, SharedProvider, SharedStorage};
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{BREAKER_OPEN, PLUGIN_BUSY, Problem, ProblemKind};
 use crate::route::{Routes, Target};
 use crate::supervise::Supervisor;
 
@@ -85,6 +85,17 @@ pub struct Generation {
     pub routes: Routes,
     /// Who may call.
     pub access: Access,
+}
+
+impl PluginEntry {
+    /// Calls that were turned away at its door, by the code that they were told: they are no visits, and in no count of
+    /// those.
+    pub fn refused(&self) -> [(&'static str, u64); 2] {
+        [
+            (PLUGIN_BUSY, self.observed.health().refused),
+            (BREAKER_OPEN, self.supervisor.breaker.refused()),
+        ]
+    }
 }
 
 impl Generation {

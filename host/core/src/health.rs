@@ -43,6 +43,7 @@ pub struct Health {
     egress_bytes: AtomicU64,
     peak_memory: AtomicU64,
     running: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -64,6 +65,8 @@ pub struct HealthSnapshot {
     pub peak_memory: u64,
     /// Visits that run now.
     pub running: u64,
+    /// Calls that found no place and began no visit.
+    pub refused: u64,
 }
 
 impl HealthSnapshot {
@@ -87,6 +90,12 @@ impl Health {
     /// A visit has begun; [`Health::ended`] is its end.
     pub fn began(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call was turned away before it began a visit: no instance was free, and there was no place in the queue or the
+    /// wait there was too long.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A visit has ended.
@@ -138,6 +147,7 @@ impl Health {
             egress_bytes: load(&self.egress_bytes),
             peak_memory: load(&self.peak_memory),
             running: load(&self.running),
+            refused: load(&self.refused),
         }
     }
 }
@@ -218,8 +228,10 @@ mod tests {
             health.ended(&crossing(wall, failure));
         }
         health.began();
+        health.refused();
         let seen = health.snapshot();
         assert_eq!((seen.calls, seen.running, seen.egress_bytes), (3, 1, 9));
+        assert_eq!(seen.refused, 1, "which is no visit");
         assert_eq!(seen.failures, [("timeout", 1), ("internal", 1)]);
         assert_eq!(seen.latency.first(), Some(&1));
         assert_eq!(seen.latency.get(LATENCY_BUCKETS.len() - 1), Some(&2), "120 s");

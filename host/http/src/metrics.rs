@@ -101,6 +101,10 @@ fn families(all: &[Seen<'_>]) -> Vec<Family> {
         let failures = seen.health.failures.iter();
         failures.map(|(class, count)| (seen.with("class", class), Value::Counter(real(*count))))
     });
+    let refused = all.iter().flat_map(|seen| {
+        let reasons = seen.entry.refused().into_iter();
+        reasons.map(|(reason, count)| (seen.with("reason", reason), Value::Counter(real(count))))
+    });
     let open = |seen: &Seen<'_>| match seen.entry.supervisor.breaker.state() {
         BreakerState::Closed => Value::Gauge(0.0),
         BreakerState::HalfOpen => Value::Gauge(0.5),
@@ -116,6 +120,11 @@ fn families(all: &[Seen<'_>]) -> Vec<Family> {
             "errors",
             "Visits that ended with a problem, by its class",
             errors.collect(),
+        ),
+        family(
+            "refused",
+            "Calls that were turned away before a visit began, by the code that they were told",
+            refused.collect(),
         ),
         family(
             "latency_seconds",

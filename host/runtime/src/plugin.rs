@@ -210,6 +210,7 @@ impl Plugin {
     }
 
     fn busy(&self) -> Problem {
+        self.health.refused();
         Problem::new(
             ProblemKind::Overloaded,
             format!("The plugin `{}` is busy.", self.name()),

@@ -132,6 +132,7 @@ mod tests {
                 breaker: "closed".to_owned(),
                 calls,
                 errors: BTreeMap::from([("timeout".to_owned(), 2)]),
+                turned_away: BTreeMap::new(),
                 running: 1,
                 waiting: 0,
                 instances: 64,

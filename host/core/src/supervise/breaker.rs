@@ -1,6 +1,7 @@
 //! A circuit breaker: closed, open after too many failures, half-open with a few probes after a pause.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,7 @@ impl BreakerState {
 pub struct Breaker {
     settings: BreakerSettings,
     inner: Mutex<Inner>,
+    refused: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl Breaker {
                 epoch: 0,
                 phase: Phase::closed(),
             }),
+            refused: AtomicU64::new(0),
         })
     }
 
@@ -102,7 +105,16 @@ impl Breaker {
 
     /// Leave for one call, or how long to wait.
     pub(super) fn admit(self: &Arc<Self>) -> Result<Pass, Duration> {
-        self.admit_at(Instant::now())
+        let admitted = self.admit_at(Instant::now());
+        if admitted.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    /// Calls that it has turned away.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     fn admit_at(self: &Arc<Self>, now: Instant) -> Result<Pass, Duration> {

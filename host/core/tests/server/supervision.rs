@@ -111,6 +111,7 @@ async fn a_plugin_that_fails_again_and_again_rests_and_comes_back() {
     assert_eq!(resting.code.as_deref(), Some("breaker_open"));
     assert!(resting.retry_after.is_some());
     assert_eq!(attempts.lock().unwrap().len(), 3, "it is left alone");
+    assert_eq!(supervisor.breaker.refused(), 1);
     tokio::time::sleep(Duration::from_millis(220)).await;
     assert_eq!(heard(world.ask("hi")).await.1, None);
     assert_eq!(supervisor.breaker.state(), BreakerState::Closed);

@@ -41,6 +41,9 @@ pub struct PluginBody {
     pub calls: u64,
     /// Visits that ended with a problem, by its class.
     pub errors: BTreeMap<String, u64>,
+    /// Calls that were turned away before a visit began, by the code that they were told.
+    #[serde(default)]
+    pub turned_away: BTreeMap<String, u64>,
     /// Visits that run now.
     pub running: u64,
     /// Calls that wait for an instance.
@@ -83,6 +86,11 @@ impl From<&PluginEntry> for PluginBody {
             breaker: entry.supervisor.breaker.state().as_str().to_owned(),
             calls: health.calls,
             errors: errors.map(|(class, count)| ((*class).to_owned(), *count)).collect(),
+            turned_away: entry
+                .refused()
+                .into_iter()
+                .map(|(code, count)| (code.to_owned(), count))
+                .collect(),
             running: health.running,
             waiting: entry.observed.waiting(),
             instances: entry.observed.instances(),

@@ -77,6 +77,7 @@ fn world() -> World {
             failure,
         });
     }
+    health.refused();
     let breaker = BreakerSettings {
         failures: 1,
         ..BreakerSettings::default()
@@ -84,6 +85,7 @@ fn world() -> World {
     let supervisor = Supervisor::new(breaker, RetrySettings::once());
     let failed = Problem::new(ProblemKind::Timeout, "late");
     supervisor.admit("seen").unwrap().ended(&failed);
+    (0..2).for_each(|_| assert!(supervisor.admit("seen").is_err(), "its breaker is open"));
     let world = Setting::default().start();
     let now = world.server.generation();
     world.server.swap(Generation {
