@@ -5,18 +5,23 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use encaje_core::generation::PluginEntry;
+use encaje_core::generation::{Access, PluginEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::admit::Admitted;
 use crate::edge::Edge;
+
+/// For a tenant: the reasons show paths and lines of the operator's file. Who calls without a key is on the operator's
+/// machine.
+const REFUSED: &str = "The last edit of the registry was not taken over; the server's log and `encaje plan` say why.";
 
 /// The plugins of the generation that serves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PluginListBody {
     /// Counts up from 1.
     pub generation: u64,
-    /// Why the last edit of the registry was not taken over; null when it was.
+    /// Why the last edit of the registry was not taken over; null when it was. Where callers show keys, only that it was
+    /// not.
     pub refused: Option<String>,
     /// In the order of the registry.
     pub plugins: Vec<PluginBody>,
@@ -67,7 +72,10 @@ pub(crate) async fn list(State(edge): State<Edge>, admitted: Admitted) -> Json<P
     let generation = &admitted.generation;
     Json(PluginListBody {
         generation: generation.number,
-        refused: edge.server().refused().map(|why| why.to_string()),
+        refused: edge.server().refused().map(|why| match generation.access {
+            Access::Anonymous => why.to_string(),
+            Access::Keys(_) => REFUSED.to_owned(),
+        }),
         plugins: generation.plugins.iter().map(PluginBody::from).collect(),
     })
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use encaje_core::generation::{Generation, PluginEntry};
+use axum::body::Body;
+use axum::http::Request;
+use encaje_core::generation::{Access, ApiKey, Generation, PluginEntry};
 use encaje_core::health::{Health, HealthSnapshot, Observed, Sample};
 use encaje_core::supervise::{BreakerSettings, RetrySettings, Supervisor};
 use encaje_core::trace::{Crossing, PluginKind};
 use encaje_core::{Problem, ProblemKind};
 use insta::assert_snapshot;
+use sha2::{Digest as _, Sha256};
 
 use crate::fake::{Setting, World};
 
@@ -129,4 +132,31 @@ async fn plugins_are_listed_with_how_they_fare_and_the_refused_edit() {
     world.server.note_refused(None);
     let heard = world.get("/api/v1/plugins").await;
     assert!(heard.body.contains("\"refused\":null"), "{}", heard.body);
+}
+
+#[tokio::test]
+async fn a_tenant_learns_that_an_edit_was_refused_and_nothing_of_the_operators_file() {
+    let access = Access::Keys(vec![ApiKey {
+        name: "ann".to_owned(),
+        tenant: "ann-tenant".to_owned(),
+        sha256: Sha256::digest("sk-ann").into(),
+    }]);
+    let world = Setting {
+        access,
+        ..Setting::default()
+    }
+    .start();
+    let why = "/etc/encaje/registry.toml:3: `knid` is not known\n3 | knid = \"provider\"";
+    world.server.note_refused(Some(why.to_owned()));
+    let request = Request::get("/api/v1/plugins").header("authorization", "Bearer sk-ann");
+    let heard = world.ask(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(heard.status, 200, "{}", heard.body);
+    for hidden in ["/etc", "registry.toml", "knid"] {
+        assert!(!heard.body.contains(hidden), "{}", heard.body);
+    }
+    let said = heard.json()["refused"].as_str().unwrap().to_owned();
+    assert!(
+        said.contains("not taken over") && said.contains("encaje plan"),
+        "{said}"
+    );
 }
