@@ -12,6 +12,7 @@ mod assembled;
 mod authors;
 mod commands;
 mod guests;
+mod hog;
 mod hostile;
 mod inference;
 mod kinds;

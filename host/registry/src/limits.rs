@@ -92,13 +92,19 @@ pub const MIN_WALL: Duration = Duration::from_millis(1);
 /// See [`DEFAULT_WALL`].
 pub const MAX_WALL: Duration = Duration::from_secs(86_400);
 
-/// Instances of one plugin at a time; the pool reserves address space for all of them.
+/// Of the requests that are worked on at once, one provider's instances and queue hold this part at most, unless the
+/// operator says otherwise: while its upstream hangs, the other half is there for everybody else.
+pub const PROVIDER_SHARE: u32 = 2;
+
+/// Instances of one plugin at a time; the pool reserves address space for all of them. A provider has half of its share of
+/// the requests ([`PROVIDER_SHARE`]) where that is less.
 pub const DEFAULT_INSTANCES: u32 = 256;
 /// See [`DEFAULT_INSTANCES`].
 pub const MAX_INSTANCES: u32 = 4_096;
 
 /// Calls that wait for an instance; more are told to come back. The default is as many as a server takes at a time, see
-/// [`DEFAULT_IN_FLIGHT`]: whatever waits was let in. Each holds its request in memory.
+/// [`DEFAULT_IN_FLIGHT`]: whatever waits was let in. Each holds its request in memory. A provider's is what is left of its
+/// share of the requests ([`PROVIDER_SHARE`]).
 pub const DEFAULT_WAITING: u32 = 1_024;
 /// See [`DEFAULT_WAITING`].
 pub const MAX_WAITING: u32 = 65_536;

@@ -111,11 +111,44 @@ fn every_part_of_a_plugin_shows_in_a_plan() {
     for same in [
         "retry = { attempts = 2, first = \"200ms\", most = \"5s\" }",
         "breaker = { failures = 5, window = \"30s\", pause = \"10s\", probes = 1 }",
-        "limits = { queue = 1024 }",
+        "limits = { instances = 256, queue = 256 }",
         "retry = {}\nbreaker = {}\nallow = { http = [] }",
     ] {
         assert_eq!(plan(same), "Nothing changes.\n", "{same}");
     }
+}
+
+#[test]
+fn a_provider_holds_half_of_the_requests_unless_the_operator_says_otherwise() {
+    let sized = |in_flight: &str, lines: &str| {
+        let text = BEFORE
+            .replace("[server]", &format!("[server]\n{in_flight}"))
+            .replace("limits = { memory = \"64MiB\" }", lines);
+        let registry = parse(&text);
+        let limits = &registry.plugin("local").unwrap().limits;
+        let warned = registry
+            .warnings
+            .iter()
+            .filter(|warning| warning.to_string().contains("may hold"));
+        (limits.instances, limits.queue, warned.count())
+    };
+    assert_eq!(sized("", ""), (256, 256, 0));
+    assert_eq!(sized("max_in_flight = 4096", ""), (256, 1_024, 0));
+    assert_eq!(sized("max_in_flight = 16", ""), (4, 4, 0));
+    assert_eq!(sized("max_in_flight = 1", ""), (1, 0, 0));
+    assert_eq!(sized("", "limits = { instances = 64 }"), (64, 448, 0));
+    assert_eq!(sized("max_in_flight = 16", "limits = { instances = 2 }"), (2, 6, 0));
+    assert_eq!(sized("max_in_flight = 16", "limits = { queue = 6 }"), (4, 6, 1));
+    assert_eq!(sized("", "limits = { instances = 1024 }"), (1_024, 0, 1));
+    assert_eq!(sized("", "limits = { instances = 256, queue = 1024 }"), (256, 1_024, 1));
+    // A storage is asked by the ledger, and an instrument by every call: neither keeps others from being asked.
+    let store = parse(BEFORE).plugin("store").unwrap().limits.clone();
+    assert_eq!((store.instances, store.queue), (256, 1_024));
+    let greedy = BEFORE.replace(
+        "limits = { memory = \"64MiB\" }",
+        "limits = { instances = 900, queue = 200 }",
+    );
+    insta::assert_snapshot!(render(&parse(&greedy).warnings));
 }
 
 #[test]

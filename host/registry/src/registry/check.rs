@@ -6,6 +6,7 @@ use encaje_core::trace::PluginKind;
 
 use super::{HostPort, Plugin, PluginSource, Registry, Scope};
 use crate::diagnostic::{Diagnostic, Report, Severity, Span, quoted};
+use crate::limits;
 use crate::names::{listed, nearest};
 use crate::reader::{Node, Table};
 
@@ -26,6 +27,24 @@ pub(super) fn check(registry: &mut Registry, root: &Table<'_>, report: &Report, 
     unused(registry, report);
     for plugin in &registry.plugins {
         unsent(plugin, report);
+    }
+    shares(registry, report);
+}
+
+/// Settles how many of the server's requests each provider may hold. One that may hold most of them keeps the others from
+/// being asked at all while it hangs: no error, since it may be the only one.
+fn shares(registry: &mut Registry, report: &Report) {
+    let in_flight = registry.server.max_in_flight;
+    for plugin in &mut registry.plugins {
+        let Some(held) = plugin.share(in_flight) else { continue };
+        let message = format!(
+            "`{}` may hold {held} requests (`instances` and `queue`), and the server works on {in_flight} at once \
+             (`max_in_flight`): while it hangs, requests for others are turned away",
+            plugin.name
+        );
+        let share = (in_flight / limits::PROVIDER_SHARE).max(1);
+        let fix = format!("let `instances` and `queue` be {share} together at most, or raise `max_in_flight`");
+        report.warn(plugin.limits_at, message, fix);
     }
 }
 

@@ -116,7 +116,7 @@ pub struct Limits {
     /// Wall-clock time of one visit.
     #[serde(serialize_with = "units::serialize_duration")]
     pub wall: Duration,
-    /// Instances at a time.
+    /// Instances at a time; see [`limits::DEFAULT_INSTANCES`].
     pub instances: u32,
     /// Calls that wait for one; 0 is none, so that a call finds an instance free or is told to come back.
     pub queue: u32,
@@ -176,6 +176,11 @@ pub struct Plugin {
     pub retry: Retry,
     /// For all but storages, which have none.
     pub breaker: Breaker,
+    /// Which of its `limits` the text has.
+    #[serde(skip)]
+    pub(crate) written: Vec<&'static str>,
+    #[serde(skip)]
+    pub(crate) limits_at: Span,
     #[serde(skip)]
     pub(crate) at: Span,
     #[serde(skip)]
@@ -209,7 +214,9 @@ impl Plugin {
         let source_at = source_node.as_ref().map_or(node.key, |node| node.key);
         let source = source_node.and_then(|node| read_source(&node));
         let allow = table.get("allow").map(|node| Allow::read(&node)).unwrap_or_default();
-        let limits = table.get("limits").map(|node| Limits::read(&node)).unwrap_or_default();
+        let limits = table.get("limits");
+        let limits_at = limits.as_ref().map_or(node.key, |limits| limits.key);
+        let (limits, written) = limits.map(|node| Limits::read(&node)).unwrap_or_default();
         let (config, config_at) = read_config(&table, node.key);
         let instance = table.get("instance").and_then(|node| node.word(&INSTANCES));
         let on_error = table.get("on_error");
@@ -239,6 +246,8 @@ impl Plugin {
             on_error,
             retry,
             breaker,
+            written,
+            limits_at,
             at,
             kind_at,
             source_at,
@@ -328,12 +337,34 @@ fn oci_digest(node: &Node<'_>) -> Option<Digest> {
     digest
 }
 
+impl Plugin {
+    /// Gives a provider what the operator left open of its share of the requests that the server works on at once; says how
+    /// many it may hold where that is more than the share.
+    pub(super) fn share(&mut self, in_flight: u32) -> Option<u32> {
+        if self.kind != PluginKind::Provider {
+            return None;
+        }
+        let share = (in_flight / limits::PROVIDER_SHARE).max(1);
+        let limits = &mut self.limits;
+        if !self.written.contains(&"instances") {
+            limits.instances = limits.instances.min((share / 2).max(1));
+        }
+        if !self.written.contains(&"queue") {
+            limits.queue = limits.queue.min(share.saturating_sub(limits.instances));
+        }
+        let held = limits.instances.saturating_add(limits.queue);
+        (held > share).then_some(held)
+    }
+}
+
 impl Limits {
-    fn read(node: &Node<'_>) -> Self {
+    /// The limits, and which of them the text has.
+    fn read(node: &Node<'_>) -> (Self, Vec<&'static str>) {
         let mut read = Self::default();
         let Some(table) = node.table(&LIMITS, "`limits = { memory = \"64MiB\", cpu = \"2s\" }`") else {
-            return read;
+            return (read, Vec::new());
         };
+        let written = LIMITS.known.iter().copied().filter(|key| table.has(key)).collect();
         if let Some(size) = table
             .get("memory")
             .and_then(|node| node.size(limits::MIN_MEMORY..=limits::MAX_MEMORY))
@@ -372,6 +403,6 @@ impl Limits {
         if let Some(uses) = number("uses", 1, limits::MAX_USES) {
             read.uses = uses;
         }
-        read
+        (read, written)
     }
 }
