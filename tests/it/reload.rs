@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::process::{chat_body, connect, send};
-use crate::support::{ServerProcess, registry};
+use crate::support::process::{chat_body, command, connect, send};
+use crate::support::{ServerProcess, registry, root};
 
 /// How often the route is edited.
 const EDITS: u32 = 200;
@@ -43,8 +43,7 @@ async fn plugin_of_trace(server: &ServerProcess, trace: &str) -> String {
 /// A stream of which the first piece has come, and which goes on for longer than a swap takes: its trace, and its rest.
 async fn begun_stream(address: SocketAddr) -> (String, Incoming) {
     let mut body: Value = serde_json::from_str(&chat_body("m", "x", true)).unwrap();
-    body["stub"] =
-        serde_json::json!({ "text": "one two three four five six seven eight", "deltas": 8, "delay_ms": 60 });
+    body["stub"] = json!({ "text": "one two three four five six seven eight", "deltas": 8, "delay_ms": 60 });
     let mut connection = connect(address).await.unwrap();
     let request = Request::post("/v1/chat/completions")
         .header("host", "127.0.0.1")
@@ -174,5 +173,155 @@ async fn a_hangup_makes_the_server_look_at_its_registry() {
     // SAFETY: `kill` takes two numbers and touches no memory of ours.
     unsafe { libc::kill(libc::pid_t::try_from(server.pid()).unwrap(), libc::SIGHUP) };
     until_answered_by(&server, "other").await;
+    server.stop();
+}
+
+/// The registry with other lines for the plugin that serves.
+fn serving(source: &str, rest: &str) -> String {
+    let text = registry("stub");
+    let own = format!("source = {{ path = \"{}/plugins/provider-stub\" }}\n", root().display());
+    assert_eq!(text.matches(&own).count(), 2, "{text}");
+    let source = format!("source = {{ path = \"{}/{source}\" }}\n{rest}\n", root().display());
+    text.replacen(&own, &source, 1)
+}
+
+/// What the model `m` answers to this.
+async fn said(server: &ServerProcess, text: &str) -> String {
+    let answer = server.chat("m", text).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    body["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+}
+
+async fn until_said(server: &ServerProcess, text: &str, part: &str) {
+    for _ in 0..1_000 {
+        if said(server, text).await.contains(part) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("`{part}` was never said\n{}", server.log());
+}
+
+async fn plugins(server: &ServerProcess) -> Value {
+    let listed = server.ask(Method::GET, "/api/v1/plugins", "").await;
+    assert_eq!(listed.status, 200, "{}", listed.body);
+    serde_json::from_str(&listed.body).unwrap()
+}
+
+/// SHA-256 of the component of the plugin that serves.
+async fn digest(server: &ServerProcess) -> String {
+    let listed = plugins(server).await;
+    listed["plugins"][0]["digest"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_whose_own_configuration_or_component_changes_ends_its_streams_as_it_was() {
+    let stub = |text: &str| {
+        serving(
+            "plugins/provider-stub",
+            &format!("config = {{ script = {{ text = \"{text}\" }} }}"),
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path(), &stub("first"), &[]);
+    assert_eq!(said(&server, "seek me").await, "first");
+    let component = digest(&server).await;
+
+    let (_, rest) = begun_stream(server.address()).await;
+    edit(&server.registry(), &stub("second"), true);
+    until_said(&server, "seek me", "second").await;
+    let swapped = Instant::now();
+    let rest = rest.collect().await.expect("it ends well").to_bytes();
+    assert!(swapped.elapsed() > Duration::from_millis(20), "it was still running");
+    let rest = String::from_utf8(rest.to_vec()).unwrap();
+    assert!(rest.contains("eight") && rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    assert_eq!(
+        digest(&server).await,
+        component,
+        "another configuration of the same component"
+    );
+
+    // The successor does not know what the stream's request asks the stub for; whoever mixed them would fail here.
+    let (_, rest) = begun_stream(server.address()).await;
+    let echo = serving("tests/fixtures/previous-provider", "allow = { kv = true }");
+    edit(&server.registry(), &echo, true);
+    until_said(&server, "seek me", "seek").await;
+    let rest = rest.collect().await.expect("it ends well").to_bytes();
+    let rest = String::from_utf8(rest.to_vec()).unwrap();
+    assert!(rest.contains("eight") && rest.ends_with("data: [DONE]\n\n"), "{rest}");
+    assert_ne!(digest(&server).await, component);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_fails_during_a_reload_is_rolled_back_and_shown_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
+    let before = plugins(&server).await;
+    assert_eq!((&before["generation"], &before["refused"]), (&json!(1), &Value::Null));
+    let broken = serving("tests/fixtures/spins-in-check", "limits = { cpu = \"100ms\" }");
+    edit(&server.registry(), &broken, false);
+    let mut refused = Value::Null;
+    for _ in 0..3_000 {
+        refused = plugins(&server).await["refused"].take();
+        if !refused.is_null() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let why = "used up the CPU time";
+    assert!(refused.as_str().is_some_and(|said| said.contains(why)), "{refused}");
+    let log = server.log();
+    assert!(log.contains("was not taken over") && log.contains(why), "{log}");
+    let plan = command(folder.path(), &["plan"], "");
+    assert!(
+        plan.well && plan.said.contains("generation 1") && plan.said.contains(why),
+        "{}",
+        plan.said
+    );
+    let after = plugins(&server).await;
+    assert_eq!(after["generation"], 1);
+    assert_eq!(after["plugins"][0]["digest"], before["plugins"][0]["digest"]);
+    assert_eq!(plugin_of(&server).await, "stub", "the old one serves");
+
+    edit(&server.registry(), &registry("other"), false);
+    until_answered_by(&server, "other").await;
+    assert_eq!(
+        plugins(&server).await["refused"],
+        Value::Null,
+        "a good edit is the last word"
+    );
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_is_removed_ends_its_streams_and_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
+    let (trace, rest) = begun_stream(server.address()).await;
+    let text = registry("other");
+    let (start, end) = (
+        text.find("[plugins.stub]").unwrap(),
+        text.find("[plugins.other]").unwrap(),
+    );
+    edit(&server.registry(), &format!("{}{}", &text[..start], &text[end..]), true);
+    until_answered_by(&server, "other").await;
+    let rest = rest.collect().await.expect("it ends well").to_bytes();
+    assert!(rest.ends_with(b"data: [DONE]\n\n"));
+    assert_eq!(plugin_of_trace(&server, &trace).await, "stub");
+    let listed = plugins(&server).await;
+    let names: Vec<_> = listed["plugins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["name"])
+        .collect();
+    assert_eq!(names, ["other", "store"]);
+    let metrics = server.ask(Method::GET, "/metrics", "").await.body;
+    assert!(
+        metrics.contains("plugin=\"other\"") && !metrics.contains("plugin=\"stub\""),
+        "{metrics}"
+    );
     server.stop();
 }
