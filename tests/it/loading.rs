@@ -62,140 +62,103 @@ fn and(more: &str) -> Vec<u8> {
     format!("{MANIFEST}{more}").into_bytes()
 }
 
-/// Files, and what is said of each.
-fn files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+/// What is wrong with a file, its bytes, and what is said of it.
+type Bad = (&'static str, Vec<u8>, &'static str);
+
+/// What is no plugin, whatever it says of itself.
+fn strangers() -> Vec<Bad> {
     let good = Assembled::default().component();
-    let manifested = |text: &[u8]| with_section(&good, text);
-    let spins = Assembled {
-        check: "(loop $again (br $again)) unreachable".to_owned(),
-        ..Assembled::default()
-    };
-    let starts = Assembled {
-        also: "(func $spin (loop $again (br $again))) (start $spin)".to_owned(),
-        ..Assembled::default()
-    };
-    let crashes = Assembled {
-        check: "unreachable".to_owned(),
-        ..Assembled::default()
-    };
-    let foreign = text(r#"(component (import "acme:outside/world@1.0.0" (instance)))"#);
-    let newer = text(r#"(component (import "encaje:host/log@0.2.0" (instance)))"#);
-    let table = Assembled {
-        also: "(table 100000000 funcref)".to_owned(),
-        ..Assembled::default()
-    };
-    let bad_schema = "[config]\ntype = \"object\"\nproperties = { a = { type = \"nothing\" } }\n";
-    let remote_schema =
-        "[config]\ntype = \"object\"\n[config.properties.a]\n\"$ref\" = \"http://127.0.0.1:1/schema\"\n";
-    let local_schema = "[config]\ntype = \"object\"\n[config.properties.a]\n\"$ref\" = \"file:///etc/passwd\"\n";
+    let half = good[..good.len() / 2].to_vec();
     vec![
         ("nothing", Vec::new(), "not WebAssembly;"),
         ("words", b"hello".to_vec(), "not WebAssembly;"),
         ("a program", b"\x7fELF\x02\x01\x01".to_vec(), "not WebAssembly;"),
         ("a core module", text("(module)"), "not a component"),
-        (
-            "half a component",
-            good[..good.len() / 2].to_vec(),
-            "not a WebAssembly component",
-        ),
-        ("no manifest", good.clone(), "carries no manifest"),
-        (
-            "a huge manifest",
-            manifested(&and(&"# more\n".repeat(HUGE / 7))),
-            "too large",
-        ),
-        (
-            "a manifest in no alphabet",
-            manifested(b"name = \"\xff\xfe\""),
-            "not UTF-8",
-        ),
-        (
-            "two manifests",
-            with_section(&manifested(MANIFEST.as_bytes()), MANIFEST.as_bytes()),
-            "more than one",
-        ),
-        ("an empty manifest", manifested(b""), "`name`"),
-        ("a broken manifest", manifested(b"name = \"x"), "not valid TOML"),
-        (
-            "a manifest of lists in lists",
-            manifested(&and(&format!("x = {}", "[".repeat(DEEP)))),
-            "recursion",
-        ),
-        (
-            "a manifest of tables in tables",
-            manifested(&and(&format!("x = {}", "{a=".repeat(DEEP)))),
-            "recursion",
-        ),
-        (
-            "a manifest of one long key",
-            manifested(&and(&format!("x{} = 1", ".a".repeat(DEEP)))),
-            "bad.wasm",
-        ),
-        ("an unknown key", manifested(&and("frobnicate = true")), "frobnicate"),
-        (
-            "another kind",
-            manifested(MANIFEST.replace("\"provider\"", "\"storage\"").as_bytes()),
-            "its manifest says `storage`",
-        ),
-        (
-            "another version",
-            manifested(MANIFEST.replace("wit = \"0.1\"", "wit = \"0.9\"").as_bytes()),
-            "0.9",
-        ),
-        (
-            "a schema that is none",
-            manifested(&and(bad_schema)),
-            "no valid JSON Schema",
-        ),
-        (
-            "a schema from elsewhere",
-            manifested(&and(remote_schema)),
-            "no valid JSON Schema",
-        ),
-        (
-            "a schema from this machine",
-            manifested(&and(local_schema)),
-            "no valid JSON Schema",
-        ),
-        (
+        ("half a component", half, "not a WebAssembly component"),
+        ("no manifest", good, "carries no manifest"),
+    ]
+}
+
+/// Manifests that cannot be read, in a component that is well.
+fn manifests() -> Vec<Bad> {
+    let good = Assembled::default().component();
+    let twice = with_section(&with_section(&good, MANIFEST.as_bytes()), MANIFEST.as_bytes());
+    let bad = |what, text: &[u8], said| (what, with_section(&good, text), said);
+    let (lists, tables) = ("[".repeat(DEEP), "{a=".repeat(DEEP));
+    let (key, comments) = (".a".repeat(DEEP), "# more\n".repeat(HUGE / 7));
+    vec![
+        ("two manifests", twice, "more than one"),
+        bad("a huge manifest", &and(&comments), "too large"),
+        bad("a manifest in no alphabet", b"name = \"\xff\xfe\"", "not UTF-8"),
+        bad("an empty manifest", b"", "`name`"),
+        bad("a broken manifest", b"name = \"x", "not valid TOML"),
+        bad("lists in lists", &and(&format!("x = {lists}")), "recursion"),
+        bad("tables in tables", &and(&format!("x = {tables}")), "recursion"),
+        bad("one long key", &and(&format!("x{key} = 1")), "recursion"),
+        bad("an unknown key", &and("frobnicate = true"), "frobnicate"),
+    ]
+}
+
+/// Manifests that can be read, and that nothing can be made of.
+fn wishes() -> Vec<Bad> {
+    let good = Assembled::default().component();
+    let bad = |what, text: &[u8], said| (what, with_section(&good, text), said);
+    let storage = MANIFEST.replace("\"provider\"", "\"storage\"");
+    let newer = MANIFEST.replace("wit = \"0.1\"", "wit = \"0.9\"");
+    let schema = |property: &str| {
+        and(&format!(
+            "[config]\ntype = \"object\"\nproperties = {{ a = {{ {property} }} }}\n"
+        ))
+    };
+    let (none, remote, local) = (
+        schema("type = \"nothing\""),
+        schema("\"$ref\" = \"http://127.0.0.1:1/schema\""),
+        schema("\"$ref\" = \"file:///etc/passwd\""),
+    );
+    vec![
+        bad("another kind", storage.as_bytes(), "its manifest says `storage`"),
+        bad("another version", newer.as_bytes(), "0.9"),
+        bad("a schema that is none", &none, "no valid JSON Schema"),
+        bad("a schema from elsewhere", &remote, "no valid JSON Schema"),
+        bad("a schema from this machine", &local, "no valid JSON Schema"),
+        bad(
             "a wish that is not granted",
-            manifested(&and("[requires]\nkv = true\n")),
+            &and("[requires]\nkv = true\n"),
             "allow = { kv = true }",
         ),
-        (
-            "an empty component",
-            with_section(&text("(component)"), MANIFEST.as_bytes()),
-            "bad",
-        ),
-        (
-            "a foreign import",
-            with_section(&foreign, MANIFEST.as_bytes()),
-            "acme:outside/world@1.0.0",
-        ),
-        (
-            "a newer import",
-            with_section(&newer, MANIFEST.as_bytes()),
-            "serves 0.1",
-        ),
-        (
-            "a check that crashes",
-            with_section(&crashes.component(), MANIFEST.as_bytes()),
-            "crashed",
-        ),
-        (
-            "a check that spins",
-            with_section(&spins.component(), MANIFEST.as_bytes()),
-            "used up the CPU time",
-        ),
-        (
-            "a start that spins",
-            with_section(&starts.component(), MANIFEST.as_bytes()),
-            "used up the CPU time",
-        ),
-        (
+    ]
+}
+
+/// Components with a good manifest that cannot be started.
+fn components() -> Vec<Bad> {
+    let spin = || "(loop $again (br $again)) unreachable".to_owned();
+    let bad = |what, component: Vec<u8>, said| (what, with_section(&component, MANIFEST.as_bytes()), said);
+    let import = |name: &str| text(&format!("(component (import \"{name}\" (instance)))"));
+    let with = |also: &str, check: String| {
+        let also = also.to_owned();
+        let assembled = Assembled {
+            also,
+            check,
+            ..Assembled::default()
+        };
+        assembled.component()
+    };
+    let (start, well) = (
+        format!("(func $spin {}) (start $spin)", spin()),
+        "(i32.const 0)".to_owned(),
+    );
+    let foreign = "acme:outside/world@1.0.0";
+    vec![
+        bad("an empty component", text("(component)"), "is no provider"),
+        bad("a foreign import", import(foreign), foreign),
+        bad("a newer import", import("encaje:host/log@0.2.0"), "0.2.0"),
+        bad("a check that crashes", with("", "unreachable".to_owned()), "crashed"),
+        bad("a check that spins", with("", spin()), "used up the CPU time"),
+        bad("a start that spins", with(&start, well.clone()), "used up the CPU time"),
+        bad(
             "a table without end",
-            with_section(&table.component(), MANIFEST.as_bytes()),
-            "bad",
+            with("(table 100000000 funcref)", well),
+            "100000000",
         ),
     ]
 }
@@ -233,7 +196,8 @@ async fn refused(server: &ServerProcess) -> Value {
 async fn no_file_that_an_edit_brings_in_harms_the_generation_that_serves() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServerProcess::start(folder.path(), &registry("stub"), &[]);
-    for (index, (what, bytes, said)) in files().into_iter().enumerate() {
+    let all = [strangers(), manifests(), wishes(), components()].into_iter().flatten();
+    for (index, (what, bytes, said)) in all.enumerate() {
         // Another name for each, so that each is another edit.
         let name = format!("{index}-bad.wasm");
         std::fs::write(folder.path().join(&name), bytes).unwrap();

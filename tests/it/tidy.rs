@@ -231,3 +231,35 @@ fn core_touches_nothing_outside() {
         }
     }
 }
+
+/// Every hostile guest is in the page about them, and every test that the page names is there.
+#[test]
+fn the_page_about_attacks_names_every_hostile_guest_and_only_tests_that_exist() {
+    let page = std::fs::read_to_string(root().join("docs/src/sandbox.md")).unwrap();
+    for entry in std::fs::read_dir(root().join("tests/fixtures"))
+        .unwrap()
+        .map(Result::unwrap)
+    {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.path().join("plugin.toml").is_file() {
+            assert!(page.contains(&format!("`{name}`")), "no attack names the guest {name}");
+        }
+    }
+    let mut sources = Vec::new();
+    files(&root().join("tests/it"), &mut sources);
+    let sources: String = sources
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    // Between backquotes stands every second piece; tests are the words with many parts.
+    let words = page.split('`').skip(1).step_by(2);
+    let tests: Vec<&str> = words
+        .filter(|word| {
+            word.matches('_').count() >= 3 && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())
+        })
+        .collect();
+    assert!(tests.len() > 30, "{tests:?}");
+    for test in tests {
+        assert!(sources.contains(&format!("fn {test}()")), "there is no test {test}");
+    }
+}
