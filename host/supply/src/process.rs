@@ -97,12 +97,13 @@ pub(crate) fn run(command: &mut Command, limit: Duration, meter: Option<&dyn Met
                     thread::sleep(Duration::from_millis(1));
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {
-                status = child.try_wait()?;
-                open = status.is_none();
-            }
+            // It may have printed and ended just now: its pipes are idle when nothing came in a look after its end.
+            Err(RecvTimeoutError::Timeout) if status.is_some() => open = false,
+            Err(RecvTimeoutError::Timeout) => status = child.try_wait()?,
         }
-        timed_out = status.is_none() && Instant::now() >= deadline;
+        let is_late = Instant::now() >= deadline;
+        timed_out = status.is_none() && is_late;
+        open = open && !is_late;
     }
     if timed_out {
         child.kill()?;
@@ -269,6 +270,25 @@ mod tests {
         let ended = shell("sleep 30 & echo before; wait", Duration::from_millis(300));
         assert!(ended.status.is_none());
         assert!(ended.reason().contains("time limit"));
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn what_comes_just_after_the_end_is_not_lost() {
+        let pause = LOOK + LOOK / 3;
+        let ended = shell(
+            &format!("(sleep {}; echo late) & exit 0", pause.as_secs_f64()),
+            Duration::from_secs(20),
+        );
+        assert!(ended.succeeded());
+        assert_eq!(ended.stdout, "late\n");
+    }
+
+    #[test]
+    fn a_child_that_goes_on_printing_does_not_outlast_the_limit() {
+        let began = Instant::now();
+        let talk = "(sleep 0.4; for i in $(seq 300); do echo x; sleep 0.1; done) & exit 0";
+        assert!(shell(talk, Duration::from_secs(1)).succeeded());
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     }
 
