@@ -1,7 +1,7 @@
 //! Runs cargo for guests: in a clean environment, with target folders of our own, never in the plugin's folder.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -15,12 +15,46 @@ use crate::{
     progress::{Progress, Work},
 };
 
-/// The target folder for a workspace: kept, so that plugins of one workspace share their dependencies.
+/// The target folder for a workspace: kept, so that plugins of one workspace share their dependencies. Packages that stand
+/// alone, as new plugins do, share one: most of what is compiled for them is the SDK, and the same for all.
 pub(super) fn target_folder(home: &EncajeHome, workspace: &Path, use_: &str) -> PathBuf {
+    let all = home.build().join("target");
+    if stands_alone(workspace) {
+        return all.join(format!("alone-{use_}"));
+    }
     let place = Sha256::of(workspace.as_os_str().as_encoded_bytes()).to_string();
-    home.build()
-        .join("target")
-        .join(format!("{}-{use_}", place.get(..16).unwrap_or_default()))
+    all.join(format!("{}-{use_}", place.get(..16).unwrap_or_default()))
+}
+
+/// Whether a workspace is one package and nothing else. Where that cannot be read, it is not, and cargo will say why.
+fn stands_alone(workspace: &Path) -> bool {
+    let manifest = fs::read_to_string(workspace.join("Cargo.toml")).ok();
+    let manifest: Option<toml::Table> = manifest.and_then(|text| text.parse().ok());
+    let members = |manifest: &toml::Table| manifest.get("workspace")?.get("members").cloned();
+    manifest.is_some_and(|manifest| manifest.contains_key("package") && members(&manifest).is_none())
+}
+
+/// Removes what another plugin of the same name left where this one's component will be. Cargo tells packages apart by
+/// their folders, but writes libraries of one name to one file: in a folder that both use it would take the second plugin
+/// for built while the file is the first one's.
+fn forget_namesake(plugin: &Plugin, folder: &Path) -> Result<(), BuildError> {
+    let made = folder.join(TARGET).join("release");
+    let file = format!("{}.wasm", plugin.library.replace('-', "_"));
+    let owner = made.join(format!("{file}.of"));
+    let folder = plugin.folder.as_os_str().as_encoded_bytes();
+    if fs::read(&owner).is_ok_and(|last| last == folder) {
+        return Ok(());
+    }
+    for path in [made.join("deps").join(&file), made.join(&file)] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(BuildError::file("remove", &path, error));
+            }
+            _ => {}
+        }
+    }
+    fs::create_dir_all(&made).map_err(|error| BuildError::file("create", &made, error))?;
+    fs::write(&owner, folder).map_err(|error| BuildError::file("write", &owner, error))
 }
 
 /// Chooses versions where none are chosen yet, so that what is built is what is hashed.
@@ -45,6 +79,7 @@ pub(super) fn build(
     folder: &Path,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>, BuildError> {
+    forget_namesake(plugin, folder)?;
     let meter = progress.start(&format!("building plugin {}", plugin.name), Work::Open);
     let mut command = process::clean("cargo", &plugin.workspace);
     command
@@ -107,6 +142,31 @@ fn artifact(messages: &str, manifest: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_that_stand_alone_share_a_target_folder_and_workspaces_have_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = EncajeHome::at(folder.path().join("home")).unwrap();
+        let target = |name: &str, manifest: &str| {
+            let workspace = folder.path().join(name);
+            fs::create_dir_all(&workspace).unwrap();
+            fs::write(workspace.join("Cargo.toml"), manifest).unwrap();
+            target_folder(&home, &workspace, "guest")
+        };
+        let alone = target("a", "[package]\nname = \"a\"\n[workspace]\n");
+        assert!(alone.ends_with("build/target/alone-guest"), "{alone:?}");
+        assert_eq!(target("b", "[package]\nname = \"b\"\n"), alone);
+        let several = ["[workspace]\n", "[package]\n[workspace]\nmembers = [\"x\"]\n", "= what"];
+        let mut found: Vec<_> = several
+            .iter()
+            .zip(["c", "d", "e"])
+            .map(|(manifest, name)| target(name, manifest))
+            .collect();
+        found.push(alone);
+        found.sort();
+        found.dedup();
+        assert_eq!(found.len(), 4, "{found:?}");
+    }
 
     #[test]
     fn the_artifact_is_that_of_the_plugin_and_not_of_a_dependency() {

@@ -21,6 +21,8 @@ pub(super) struct Plugin {
     pub(super) folder: PathBuf,
     /// The cargo package's name.
     pub(super) name: String,
+    /// The name of its library, which is the package's where nothing else is said.
+    pub(super) library: String,
     /// The folder of the cargo workspace; the plugin's own where it stands alone.
     pub(super) workspace: PathBuf,
 }
@@ -58,10 +60,16 @@ impl Plugin {
         let name = name
             .ok_or_else(|| not("its Cargo.toml has no package.name"))?
             .to_owned();
+        let library = package
+            .get("lib")
+            .and_then(|lib| lib.get("name"))
+            .and_then(Value::as_str);
+        let library = library.unwrap_or(&name).to_owned();
         let workspace = workspace_of(&folder, &package);
         Ok(Self {
             folder,
             name,
+            library,
             workspace,
         })
     }
