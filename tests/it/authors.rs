@@ -79,6 +79,83 @@ async fn a_new_plugin_of_each_kind_passes_its_tests_builds_and_starts() {
             .unwrap_or_else(|problem| panic!("{name}: {problem}"));
         let fits = command(folder.path(), &["plugin", "doctor", built.wasm.to_str().unwrap()], "");
         assert!(fits.well && fits.said.contains("nothing is wrong"), "{}", fits.said);
+        let arguments = ["plugin", "test", &into, "--cases", "8", "--location", "text:"];
+        let judged = command(folder.path(), &arguments, "");
+        assert!(judged.well, "{name}\n{}", judged.said);
+    }
+}
+
+/// Where a plugin that needs nothing but this text is declared.
+fn resolves(text: &str, name: &str, folder: &Path) {
+    let rest = "[plugins.store]\nkind = \"storage\"\nsource = { path = \"y\" }\n\
+        [plugins.up]\nkind = \"provider\"\nsource = { path = \"z\" }\n[routes.\"*\"]\nto = [{ plugin = \"up\" }]\n\
+        [server]\nstorage = \"store\"\n";
+    let registry = encaje_registry::Registry::parse(&format!("{text}\n{rest}"), "registry.toml")
+        .unwrap_or_else(|wrong| panic!("{name}: {}\n{text}", encaje_registry::render(&wrong)));
+    let manifest = encaje_registry::Manifest::load(&folder.join("plugin.toml")).unwrap();
+    registry
+        .resolve(registry.plugin(name).unwrap(), &manifest)
+        .unwrap_or_else(|wrong| panic!("{name}: {}\n{text}", encaje_registry::render(&wrong)));
+}
+
+#[test]
+fn what_a_new_plugin_says_of_the_registry_is_all_that_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    for (language, kind) in encaje_supply::scaffold::templates() {
+        let name = format!("my-{language}-{kind}");
+        let here = folder.path().join(&name);
+        let into = here.display().to_string();
+        let arguments = [
+            "plugin", "new", &name, "--kind", &kind, "--lang", &language, "--into", &into,
+        ];
+        let begun = command(folder.path(), &arguments, "");
+        assert!(begun.well, "{}", begun.said);
+        let lines = begun.said.lines().skip_while(|line| !line.starts_with("[plugins."));
+        let said: Vec<_> = lines
+            .take_while(|line| line.contains(" = ") || line.starts_with('['))
+            .collect();
+        resolves(&said.join("\n"), &name, &here);
+        let readme = std::fs::read_to_string(here.join("README.md")).unwrap();
+        if let Some((_, block)) = readme.split_once("```toml\n") {
+            let block = block.split_once("```").unwrap().0;
+            assert!(block.contains(&format!("source = {{ path = \"{name}\" }}")), "{block}");
+            resolves(block, &name, &here);
+        }
+    }
+}
+
+#[test]
+fn two_plugins_of_one_name_are_not_taken_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = encaje_supply::EncajeHome::at(folder.path().join("home")).unwrap();
+    let settings = guest_target::Settings::from_environment();
+    // Its target lies where all tests have it; the builds of these two are thrown away.
+    std::os::unix::fs::symlink(crate::support::home().toolchains(), home.toolchains()).unwrap();
+    let build = |place: &str, said: &str| {
+        let here = folder.path().join(place);
+        std::fs::create_dir_all(here.join("src")).unwrap();
+        let manifest = "[package]\nname = \"twin\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n\
+            [lib]\ncrate-type = [\"cdylib\"]\n";
+        std::fs::write(here.join("Cargo.toml"), manifest).unwrap();
+        std::fs::write(here.join("plugin.toml"), "name = \"twin\"\n").unwrap();
+        let source = format!("#[unsafe(no_mangle)]\npub static SAID: [u8; 8] = *b\"{said}\";\n");
+        std::fs::write(here.join("src/lib.rs"), source).unwrap();
+        let built = build_plugin(&home, &here, &settings, &TerminalProgress::new()).unwrap();
+        std::fs::read(built.wasm).unwrap()
+    };
+    let says = |wasm: &[u8], word: &str| wasm.windows(word.len()).any(|bytes| bytes == word.as_bytes());
+    for (place, word, other) in [
+        ("one", "says one", "says two"),
+        ("two", "says two", "says one"),
+        ("one", "one more", "says two"),
+        ("two", "two more", "one more"),
+        ("one", "says one", "two more"),
+    ] {
+        let wasm = build(place, word);
+        assert!(
+            says(&wasm, word) && !says(&wasm, other),
+            "{place} does not say `{word}`"
+        );
     }
 }
 

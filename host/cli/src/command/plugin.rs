@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use encaje_registry::{Digest, Lock, Manifest, format_size};
+use encaje_registry::{Digest, Lock, Manifest, format_size, render};
 use encaje_supply::build::component;
 use encaje_supply::scaffold;
 use encaje_supply::{EncajeHome, Progress, Quiet, TerminalProgress};
@@ -81,11 +81,18 @@ fn list(common: &Common) -> Result<()> {
 fn begin(common: &Common, name: &str, kind: &str, language: &str, into: Option<&Path>) -> Result<()> {
     let folder = into.map_or_else(|| Path::new(name).to_owned(), Path::to_owned);
     scaffold::new_plugin(&home(common)?, name, kind, language, &folder)?;
+    let manifest =
+        Manifest::load(&folder.join("plugin.toml")).map_err(|wrong| anyhow::anyhow!("{}", render(&wrong)))?;
     let shown = folder.display();
-    println!("{shown}: a {kind} in {language}");
+    println!("{shown}: {kind} in {language}");
     println!("build it with   encaje plugin build {shown}");
+    println!("test it with    encaje plugin test {shown}");
     println!("and serve it with this in registry.toml:\n");
     println!("[plugins.{name}]\nkind = \"{kind}\"\nsource = {{ path = \"{shown}\" }}");
+    // A map of its own is the only thing that a template needs to be granted.
+    if manifest.requires.kv {
+        println!("allow = {{ kv = true }}");
+    }
     Ok(())
 }
 
@@ -123,9 +130,7 @@ fn inspect(file: &Path) -> Result<()> {
     let manifest = match component::read_manifest(&wasm)? {
         Some(text) => {
             let origin = format!("{} (manifest)", file.display());
-            let manifest = Manifest::parse(&text, &origin)
-                .map_err(|wrong| anyhow::anyhow!("{}", encaje_registry::render(&wrong)))?;
-            Some(manifest)
+            Some(Manifest::parse(&text, &origin).map_err(|wrong| anyhow::anyhow!("{}", render(&wrong)))?)
         }
         None => None,
     };

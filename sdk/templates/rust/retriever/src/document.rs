@@ -1,5 +1,6 @@
 //! A document as it is stored, which documents a filter means, and which passages answer a question. No store is known here.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use encaje_sdk::chunker::Chunker;
@@ -67,48 +68,32 @@ impl Stored {
     }
 }
 
-/// The documents that match. This starting point knows `equal`, `one-of` and the null tests over texts, integers and
-/// booleans, of metadata and `id`; the other comparators are `unsupported`.
+/// The documents that match, by metadata and `id`. A comparison with what a document lacks holds only for the null tests.
 ///
 /// # Errors
-/// `invalid-request` for a field that no document has and for a wrong number of values.
+/// `invalid-request` for a field that no document has, and for values that do not go with the comparison.
 pub(crate) fn matching(documents: Vec<Stored>, filter: &Filter) -> Result<Vec<Stored>, Problem> {
     for comparison in filter.iter().flatten() {
         check(&documents, comparison)?;
     }
-    let holds = |document: &Stored| {
-        filter.is_empty()
-            || filter.iter().any(|group| {
-                group.iter().all(|comparison| {
-                    let own = document
-                        .field(&comparison.field)
-                        .filter(|value| !matches!(value, Value::Null));
-                    match (comparison.by, own) {
-                        (Comparator::IsNull, own) => own.is_none(),
-                        (Comparator::IsNotNull, own) => own.is_some(),
-                        (_, Some(own)) => comparison.values.iter().any(|value| same(&own, value) == Some(true)),
-                        (_, None) => false,
-                    }
-                })
-            })
-    };
-    Ok(documents.into_iter().filter(holds).collect())
+    let one = |document: &Stored, comparison: &Comparison| holds(document.field(&comparison.field), comparison);
+    let all = |document: &Stored, group: &[Comparison]| group.iter().all(|comparison| one(document, comparison));
+    let matches = |document: &Stored| filter.is_empty() || filter.iter().any(|group| all(document, group));
+    Ok(documents.into_iter().filter(matches).collect())
 }
 
 fn check(documents: &[Stored], comparison: &Comparison) -> Result<(), Problem> {
-    let field = &comparison.field;
+    use Comparator as By;
+    let (field, values) = (&comparison.field, &comparison.values);
     let refuse = |message: String| Err(Problem::invalid_request(message).with_param(field));
     let fits = match comparison.by {
-        Comparator::Equal => comparison.values.len() == 1,
-        Comparator::OneOf => true,
-        Comparator::IsNull | Comparator::IsNotNull => comparison.values.is_empty(),
-        other => {
-            let message = format!("this retriever does not compare by {other:?}; ask for `equal` or `one-of`");
-            return Err(Problem::unsupported(message).with_param(field));
-        }
+        By::IsNull | By::IsNotNull => values.is_empty(),
+        By::OneOf | By::NotOneOf => true,
+        By::StartsWith | By::Contains | By::MatchesText => matches!(values.as_slice(), [Value::Text(_)]),
+        _ => values.len() == 1,
     };
     if !fits {
-        return refuse(format!("the comparison with `{field}` has a wrong number of values"));
+        return refuse(format!("the comparison with `{field}` has wrong values"));
     }
     let own: Vec<Value> = documents.iter().filter_map(|document| document.field(field)).collect();
     if own.is_empty() && !documents.is_empty() {
@@ -116,20 +101,48 @@ fn check(documents: &[Stored], comparison: &Comparison) -> Result<(), Problem> {
     }
     let comparable = |value: &Value| {
         own.iter()
-            .any(|own| matches!(own, Value::Null) || same(own, value).is_some())
+            .any(|own| matches!(own, Value::Null) || order(own, value).is_some())
     };
-    if !own.is_empty() && !comparison.values.iter().all(comparable) {
+    if !own.is_empty() && !values.iter().all(comparable) {
         return refuse(format!("no document's `{field}` can be compared with that value"));
     }
     Ok(())
 }
 
-/// Whether two values are the same; `None` where they cannot be compared.
-fn same(own: &Value, wanted: &Value) -> Option<bool> {
+fn holds(own: Option<Value>, comparison: &Comparison) -> bool {
+    use Comparator as By;
+    let by = comparison.by;
+    let Some(own) = own.filter(|own| !matches!(own, Value::Null)) else {
+        return by == By::IsNull;
+    };
+    let orders: Vec<_> = comparison.values.iter().map(|value| order(&own, value)).collect();
+    let is_equal = orders.contains(&Some(Ordering::Equal));
+    let is_comparable = orders.is_empty() || orders.iter().any(Option::is_some);
+    let first = orders.first().copied().flatten();
+    match (by, &own, comparison.values.first()) {
+        (By::IsNotNull, ..) => true,
+        (By::Equal | By::OneOf, ..) => is_equal,
+        (By::NotEqual | By::NotOneOf, ..) => is_comparable && !is_equal,
+        (By::Less, ..) => first == Some(Ordering::Less),
+        (By::LessOrEqual, ..) => first.is_some_and(Ordering::is_le),
+        (By::Greater, ..) => first == Some(Ordering::Greater),
+        (By::GreaterOrEqual, ..) => first.is_some_and(Ordering::is_ge),
+        (By::StartsWith, Value::Text(own), Some(Value::Text(wanted))) => own.starts_with(wanted),
+        (By::Contains, Value::Text(own), Some(Value::Text(wanted))) => own.contains(wanted),
+        (By::MatchesText, Value::Text(own), Some(Value::Text(wanted))) => words(wanted).is_subset(&words(own)),
+        _ => false,
+    }
+}
+
+/// How two values of one class compare; `None` for others. An integer compares with a real as one.
+fn order(own: &Value, wanted: &Value) -> Option<Ordering> {
     match (own, wanted) {
-        (Value::Text(own), Value::Text(wanted)) => Some(own == wanted),
-        (Value::Integer(own), Value::Integer(wanted)) => Some(own == wanted),
-        (Value::Boolean(own), Value::Boolean(wanted)) => Some(own == wanted),
+        (Value::Text(own), Value::Text(wanted)) => Some(own.cmp(wanted)),
+        (Value::Integer(own), Value::Integer(wanted)) => Some(own.cmp(wanted)),
+        (Value::Boolean(own), Value::Boolean(wanted)) => Some(own.cmp(wanted)),
+        (Value::Real(own), Value::Real(wanted)) => own.partial_cmp(wanted),
+        (Value::Integer(own), Value::Real(wanted)) => (*own as f64).partial_cmp(wanted),
+        (Value::Real(own), Value::Integer(wanted)) => own.partial_cmp(&(*wanted as f64)),
         _ => None,
     }
 }
@@ -232,6 +245,13 @@ mod tests {
         let both = vec![Value::Text("a".to_owned()), Value::Text("z".to_owned())];
         assert_eq!(ids(Comparator::OneOf, "id", both).unwrap(), ["a"]);
         assert!(ids(Comparator::IsNull, "year", Vec::new()).unwrap().is_empty());
+        let year = |by| ids(by, "year", vec![Value::Real(1.5)]).unwrap();
+        assert_eq!(
+            (year(Comparator::Less), year(Comparator::NotEqual).len()),
+            (vec!["a".to_owned()], 2)
+        );
+        let text = Value::Text("b".to_owned());
+        assert_eq!(ids(Comparator::StartsWith, "id", vec![text]).unwrap(), ["b"]);
     }
 
     #[test]
@@ -240,7 +260,7 @@ mod tests {
             (Comparator::Equal, "nobody", vec![Value::Integer(1)]),
             (Comparator::Equal, "year", vec![Value::Text("2".to_owned())]),
             (Comparator::Equal, "year", Vec::new()),
-            (Comparator::Less, "year", vec![Value::Integer(1)]),
+            (Comparator::Contains, "year", vec![Value::Integer(1)]),
         ] {
             assert_eq!(ids(by, field, values).unwrap_err().param.as_deref(), Some(field));
         }
