@@ -171,7 +171,8 @@ impl Server {
     /// The storage's problem; `InvalidRequest` for a foreign cursor.
     pub async fn traces(&self, generation: &Generation, call: &Call, query: &TraceQuery) -> Result<TracePage, Problem> {
         let _turn = self.turn(call).await?;
-        traces::list(generation.storage.as_ref(), call, &call.caller().tenant, query).await
+        let reading = own_part(call);
+        traces::list(generation.storage.as_ref(), &reading, &call.caller().tenant, query).await
     }
 
     /// One trace of the caller's tenant, whole.
@@ -180,7 +181,8 @@ impl Server {
     /// `NotFound`; `InvalidRequest` for an ambiguous prefix; the storage's problem.
     pub async fn trace(&self, generation: &Generation, call: &Call, id: &str) -> Result<Trace, Problem> {
         let _turn = self.turn(call).await?;
-        traces::show(generation.storage.as_ref(), call, &call.caller().tenant, id).await
+        let reading = own_part(call);
+        traces::show(generation.storage.as_ref(), &reading, &call.caller().tenant, id).await
     }
 
     /// A turn to read traces.
@@ -206,4 +208,10 @@ impl Server {
         self.running.wait().await;
         self.ledger.close().await;
     }
+}
+
+/// The ledger is written as the server's own, so it is read as that too, in what time the caller has left: a storage over
+/// `kv`, which is one map a tenant, would find nothing in the caller's.
+fn own_part(call: &Call) -> Call {
+    Call::of_server(call.remaining())
 }
