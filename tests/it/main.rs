@@ -12,6 +12,7 @@ mod assembled;
 mod authors;
 mod commands;
 mod guests;
+mod guides;
 mod hog;
 mod hostile;
 mod inference;

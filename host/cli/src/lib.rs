@@ -31,13 +31,40 @@ pub mod reload;
 pub mod serve;
 mod status;
 
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
 use anyhow::Result;
 use args::{Args, Command};
+use tracing_subscriber::EnvFilter;
+
+/// What the binary does: starts the log, runs one command line, and reports how it ended. Once a process.
+#[must_use]
+pub fn start(args: Args) -> ExitCode {
+    // A server's log is its voice; the other commands answer on standard output and speak up only when something is off.
+    let serves = matches!(args.command, None | Some(Command::Serve(_)));
+    let level = if serves { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("ENCAJE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .compact()
+        .init();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Runs one command line to its end.
 ///
 /// # Errors
-/// Whatever the command reports; the binary prints it and exits with 1.
+/// Whatever the command reports; [`start`] prints it.
 pub fn run(args: Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
