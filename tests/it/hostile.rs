@@ -17,7 +17,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use crate::support::{ask, call, chat, provider, runtime, spec, stub};
 
 /// What the guests here may use of a processor.
-const CPU: Duration = Duration::from_millis(200);
+const CPU: Duration = Duration::from_secs(1);
 
 /// How long they may take.
 const WALL: Duration = Duration::from_secs(2);
@@ -27,6 +27,9 @@ const NEVER: Duration = Duration::from_secs(20);
 
 /// How much later than its limit a call may end where the machine is busy with other tests.
 const SLACK: Duration = Duration::from_secs(3);
+
+/// How long the guest that floods may: it reaches its cap of lines within a tenth of it on a free machine.
+const FLOOD: Duration = Duration::from_secs(4);
 
 /// Answers of the stub beside a guest that spins: dozens where the machine is free, one at most if it did not yield.
 const FEW: usize = 3;
@@ -39,6 +42,14 @@ fn hostile(name: &str) -> PluginSpec {
         wall: WALL,
         ..PluginLimits::default()
     };
+    spec
+}
+
+/// A fixture that comes to its own end, with so much time that no clock is the first to end it on a busy machine.
+fn self_ending(name: &str) -> PluginSpec {
+    let mut spec = hostile(name);
+    spec.limits.cpu = NEVER;
+    spec.limits.wall = NEVER;
     spec
 }
 
@@ -118,10 +129,10 @@ async fn asked(guest: &ProviderPlugin) -> (Outcome<Result<(), Problem>>, Crossin
 
 #[tokio::test]
 async fn a_crash_ends_no_call_but_its_own_and_tells_the_caller_nothing() {
-    let guest = provider(hostile("traps")).await.unwrap();
+    let guest = provider(self_ending("traps")).await.unwrap();
     for _ in 0..3 {
         let (outcome, crossing) = asked(&guest).await;
-        let problem = outcome.failed(&ProblemKind::Internal, Some("plugin_trapped"), CPU);
+        let problem = outcome.failed(&ProblemKind::Internal, Some("plugin_trapped"), WALL);
         assert_eq!(problem.message, "The plugin `traps` crashed.");
         assert!(problem.log_detail.unwrap().contains("unreachable"));
         assert_eq!(crossing.failure, Some(ProblemKind::Internal));
@@ -130,7 +141,8 @@ async fn a_crash_ends_no_call_but_its_own_and_tells_the_caller_nothing() {
 
 #[tokio::test]
 async fn a_check_that_spins_does_not_hold_up_the_server() {
-    let spec = hostile("spins-in-check");
+    let mut spec = hostile("spins-in-check");
+    spec.limits.wall = WALL * 10;
     // Compiling is not what is measured.
     let plugin = tokio::task::spawn_blocking(move || Plugin::load(&runtime(), spec))
         .await
@@ -143,7 +155,9 @@ async fn a_check_that_spins_does_not_hold_up_the_server() {
 
 #[tokio::test]
 async fn an_answer_that_spins_does_not_hold_its_thread() {
-    let guest = provider(hostile("spins-in-next")).await.unwrap();
+    let mut spec = hostile("spins-in-next");
+    spec.limits.wall = WALL * 10;
+    let guest = provider(spec).await.unwrap();
     let call = call("a");
     let mut completion = guest.complete(&call, chat("x")).await.unwrap();
     let outcome = beside(completion.next()).await;
@@ -186,7 +200,7 @@ async fn several_that_spin_at_once_do_not_starve_the_others() {
 #[tokio::test]
 async fn memory_does_not_grow_past_the_cap() {
     let cap = 16 << 20;
-    let mut spec = hostile("allocates");
+    let mut spec = self_ending("allocates");
     spec.limits.memory = cap;
     let guest = provider(spec).await.unwrap();
     let (outcome, crossing) = asked(&guest).await;
@@ -199,7 +213,7 @@ async fn memory_does_not_grow_past_the_cap() {
 
 #[tokio::test]
 async fn deep_recursion_does_not_reach_the_hosts_stack() {
-    let guest = provider(hostile("recurses")).await.unwrap();
+    let guest = provider(self_ending("recurses")).await.unwrap();
     let (outcome, _) = asked(&guest).await;
     outcome.failed(&ProblemKind::Internal, Some("plugin_stack_overflow"), WALL);
 }
@@ -235,6 +249,8 @@ async fn an_endless_answer_does_not_outlast_the_wall_clock() {
 #[tokio::test]
 async fn an_endless_answer_does_not_use_more_than_its_cpu_time() {
     let mut spec = hostile("never-ends");
+    // It is heavy for a moment at a time, so that even this takes seconds beside others.
+    spec.limits.cpu = Duration::from_millis(200);
     spec.limits.wall = Duration::from_secs(60);
     let guest = provider(spec).await.unwrap();
     let call = call("a");
@@ -299,7 +315,7 @@ async fn a_caller_that_goes_away_does_not_leave_an_endless_answer_running() {
 
 #[tokio::test]
 async fn what_a_guest_hands_over_is_not_larger_than_the_boundary_allows() {
-    let guest = provider(hostile("huge-string")).await.unwrap();
+    let guest = provider(self_ending("huge-string")).await.unwrap();
     let (outcome, crossing) = asked(&guest).await;
     let problem = outcome.failed(&ProblemKind::Internal, Some("plugin_fault"), WALL);
     assert!(problem.log_detail.unwrap().contains("fuel"));
@@ -308,7 +324,7 @@ async fn what_a_guest_hands_over_is_not_larger_than_the_boundary_allows() {
 
 #[tokio::test]
 async fn handles_do_not_pile_up_in_the_host() {
-    let guest = provider(hostile("many-handles")).await.unwrap();
+    let guest = provider(self_ending("many-handles")).await.unwrap();
     let (outcome, _) = asked(&guest).await;
     outcome.failed(&ProblemKind::Internal, Some("plugin_fault"), WALL);
 }
@@ -389,8 +405,8 @@ impl<S: tracing::Subscriber> Layer<S> for Log {
 async fn a_flood_of_output_does_not_reach_the_log() {
     let mut spec = hostile("floods");
     // Time enough to reach the cap of lines however busy the machine is.
-    spec.limits.cpu = Duration::from_secs(1);
-    spec.limits.wall = Duration::from_secs(3);
+    spec.limits.cpu = FLOOD;
+    spec.limits.wall = FLOOD * 4;
     let guest = provider(spec).await.unwrap();
     let log = Log::default();
     // While there is only one subscriber, what other tests log first on their threads, where it is not set, is never asked
@@ -401,10 +417,10 @@ async fn a_flood_of_output_does_not_reach_the_log() {
     // What stands in the streams is written when they are dropped.
     tokio::task::yield_now().await;
     drop((captured, another));
-    assert!(crossing.cpu < Duration::from_secs(1) + SLACK, "{crossing:?}");
+    assert!(crossing.cpu < FLOOD + SLACK, "{crossing:?}");
     // Writing waits for the stream, so that either limit may be the first.
     let code = outcome.result.as_ref().unwrap_err().code.clone();
-    outcome.failed(&ProblemKind::Timeout, code.as_deref(), Duration::from_secs(3));
+    outcome.failed(&ProblemKind::Timeout, code.as_deref(), FLOOD * 4);
 
     let lines = log.0.lock().unwrap();
     let most = limits::LOG_LINES as usize;

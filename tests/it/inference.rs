@@ -281,18 +281,12 @@ async fn an_answer_goes_on_while_long_texts_are_embedded() {
         busy.spawn(async move { models.embed(request).await });
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let mut longest = Duration::ZERO;
     for _ in 0..20 {
-        let begun = Instant::now();
         assert!(answer.next().await.unwrap().is_some());
-        longest = longest.max(begun.elapsed());
     }
     assert!(
         busy.try_join_next().is_none(),
-        "the encoder was idle, and this showed nothing"
+        "a request came to its end before twenty tokens did: the answer waited for it, or the encoder was idle"
     );
-    // Twenty tokens while not one of sixteen requests came to its end: it never waited behind one. A pass takes some tens
-    // of milliseconds, and more where the machine is busy with other tests.
-    assert!(longest < Duration::from_secs(10), "{longest:?} without a token");
     busy.abort_all();
 }
