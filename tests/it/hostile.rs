@@ -223,7 +223,7 @@ async fn an_endless_answer_does_not_outlast_the_wall_clock() {
     let mut spec = hostile("never-ends");
     spec.limits = PluginLimits {
         cpu: Duration::from_secs(60),
-        wall: Duration::from_millis(500),
+        wall: WALL,
         ..spec.limits
     };
     let guest = provider(spec).await.unwrap();
@@ -242,7 +242,7 @@ async fn an_endless_answer_does_not_outlast_the_wall_clock() {
         Ok(())
     };
     let outcome = beside(read).await;
-    outcome.failed(&ProblemKind::Timeout, None, Duration::from_millis(500));
+    outcome.failed(&ProblemKind::Timeout, None, WALL);
     assert!(said > 0);
 }
 
