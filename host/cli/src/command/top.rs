@@ -93,15 +93,17 @@ fn per_second(now: &PluginBody, old: &PluginBody, since: Duration) -> String {
     format!("{rate:.1}")
 }
 
+/// Failures by class, and what was turned away at the door by reason.
 fn errors(plugin: &PluginBody) -> String {
-    let all: u64 = plugin.errors.values().sum();
-    let classes = plugin
-        .errors
-        .iter()
-        .map(|(class, count)| format!("{} {count}", printable(class)));
-    match all {
-        0 => "0".to_owned(),
-        _ => classes.collect::<Vec<_>>().join(", "),
+    let counts = plugin.errors.iter().chain(&plugin.turned_away);
+    let counted = counts.filter(|(_, count)| **count > 0);
+    let told: Vec<_> = counted
+        .map(|(what, count)| format!("{} {count}", printable(what)))
+        .collect();
+    if told.is_empty() {
+        "0".to_owned()
+    } else {
+        told.join(", ")
     }
 }
 
@@ -132,7 +134,7 @@ mod tests {
                 breaker: "closed".to_owned(),
                 calls,
                 errors: BTreeMap::from([("timeout".to_owned(), 2)]),
-                turned_away: BTreeMap::new(),
+                turned_away: BTreeMap::from([("plugin_busy".to_owned(), 7)]),
                 running: 1,
                 waiting: 0,
                 instances: 64,
@@ -148,7 +150,10 @@ mod tests {
     #[test]
     fn a_page_tells_rates_errors_and_the_refused_edit() {
         let first = page(&seen(10), None);
-        assert!(first.contains("generation 3") && first.contains("timeout 2"), "{first}");
+        assert!(
+            first.contains("generation 3") && first.contains("timeout 2, plugin_busy 7"),
+            "{first}"
+        );
         assert!(!first.contains('\u{1b}'), "{first}");
         let old = seen(10);
         let second = page(&seen(30), Some((Duration::from_secs(2), &old)));
