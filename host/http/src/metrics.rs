@@ -97,14 +97,6 @@ fn families(all: &[Seen<'_>]) -> Vec<Family> {
     };
     let each = |value: &dyn Fn(&Seen<'_>) -> Value| all.iter().map(|seen| (seen.labels.clone(), value(seen))).collect();
     let count = |number: usize| Value::Gauge(real(u64::try_from(number).unwrap_or(u64::MAX)));
-    let errors = all.iter().flat_map(|seen| {
-        let failures = seen.health.failures.iter();
-        failures.map(|(class, count)| (seen.with("class", class), Value::Counter(real(*count))))
-    });
-    let refused = all.iter().flat_map(|seen| {
-        let reasons = seen.entry.refused().into_iter();
-        reasons.map(|(reason, count)| (seen.with("reason", reason), Value::Counter(real(count))))
-    });
     let open = |seen: &Seen<'_>| match seen.entry.supervisor.breaker.state() {
         BreakerState::Closed => Value::Gauge(0.0),
         BreakerState::HalfOpen => Value::Gauge(0.5),
@@ -119,12 +111,12 @@ fn families(all: &[Seen<'_>]) -> Vec<Family> {
         family(
             "errors",
             "Visits that ended with a problem, by its class",
-            errors.collect(),
+            failures(all),
         ),
         family(
             "refused",
             "Calls that were turned away before a visit began, by the code that they were told",
-            refused.collect(),
+            refusals(all),
         ),
         family(
             "latency_seconds",
@@ -165,6 +157,22 @@ fn families(all: &[Seen<'_>]) -> Vec<Family> {
     ];
     families.extend(guests(all));
     families
+}
+
+fn failures(all: &[Seen<'_>]) -> Vec<(Labels, Value)> {
+    let each = all.iter().flat_map(|seen| {
+        let failures = seen.health.failures.iter();
+        failures.map(|(class, count)| (seen.with("class", class), Value::Counter(real(*count))))
+    });
+    each.collect()
+}
+
+fn refusals(all: &[Seen<'_>]) -> Vec<(Labels, Value)> {
+    let each = all.iter().flat_map(|seen| {
+        let reasons = seen.entry.refused().into_iter();
+        reasons.map(|(reason, count)| (seen.with("reason", reason), Value::Counter(real(count))))
+    });
+    each.collect()
 }
 
 fn latency(health: &HealthSnapshot) -> Value {

@@ -115,6 +115,11 @@ pub async fn store(folder: &Path) -> (StoragePlugin, Databases) {
 
 /// A call of a tenant.
 pub fn call(tenant: &str) -> Call {
+    call_of(tenant, Duration::from_secs(60))
+}
+
+/// A call of a tenant that may take so long.
+pub fn call_of(tenant: &str, time_limit: Duration) -> Call {
     Call::new(CallParts {
         caller: Caller {
             tenant: tenant.to_owned(),
@@ -124,7 +129,7 @@ pub fn call(tenant: &str) -> Call {
         parent: None,
         session: None,
         idempotency_key: None,
-        time_limit: Duration::from_secs(60),
+        time_limit,
     })
 }
 
