@@ -103,12 +103,12 @@ fn start(folder: &Path) -> (Child, String) {
         .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        if let Some(address) = line.unwrap().strip_prefix("encaje serves on http://") {
-            return (child, address.to_owned());
-        }
-    }
-    panic!("the server did not start");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.find_map(|line| Some(line.strip_prefix("encaje serves on http://")?.to_owned()));
+    let Some(address) = address else {
+        panic!("the server did not start: {}", child.wait().unwrap());
+    };
+    (child, address)
 }
 
 fn is_ready(address: &str) -> bool {
