@@ -54,12 +54,17 @@ const PLUGINS: [(&str, &str, &str, &str); 10] = [
         "allow = { sql = [\"main\"] }",
     ),
     ("exact", "evaluator", "plugins/evaluator-exact", ""),
-    ("guard", "instrumentor", "plugins/instrumentor-guard", ""),
+    (
+        "guard",
+        "instrumentor",
+        "plugins/instrumentor-guard",
+        "config = { keywords = [\"kraken\"] }",
+    ),
     (
         "flags",
         "instrumentor",
         "plugins/instrumentor-guard",
-        "config = { action = \"flag\" }",
+        "config = { keywords = [\"sea\"], action = \"flag\" }",
     ),
     (
         "memory",
