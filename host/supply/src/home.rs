@@ -62,6 +62,20 @@ impl EncajeHome {
         Ok(Self { root })
     }
 
+    /// At a given absolute path, of which nothing is made: to look at only.
+    ///
+    /// # Errors
+    /// [`HomeError::Relative`].
+    pub fn to_look_at(root: impl Into<PathBuf>) -> Result<Self, HomeError> {
+        let root = root.into();
+        if !root.is_absolute() {
+            return Err(HomeError::Relative(root));
+        }
+        Ok(Self {
+            root: root.canonicalize().unwrap_or(root),
+        })
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -111,6 +125,14 @@ mod tests {
     #[test]
     fn a_relative_home_is_refused() {
         assert!(matches!(EncajeHome::at("cache"), Err(HomeError::Relative(_))));
+    }
+
+    #[test]
+    fn a_look_makes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = EncajeHome::to_look_at(folder.path().join("a")).unwrap();
+        assert!(!home.root().exists());
+        assert!(matches!(EncajeHome::to_look_at("a"), Err(HomeError::Relative(_))));
     }
 
     #[test]

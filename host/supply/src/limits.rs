@@ -54,14 +54,18 @@ pub const SOURCE_DEPTH: usize = 32;
 /// The largest `plugin.toml`: the manifest travels in every component, and is read before anything is trusted.
 pub const MANIFEST_BYTES: u64 = 256 << 10;
 
-/// The largest component that is read: a Python guest has 18 MB.
-pub const COMPONENT_BYTES: u64 = 512 << 20;
+/// The largest component that is made or read: a Python guest has 18 MB. It is what a server loads at most; the command
+/// line, which knows both, does not compile where the two differ.
+pub const COMPONENT_BYTES: u64 = 128 << 20;
 
 /// The most imports and exports that `inspect` lists of one component.
 pub const COMPONENT_NAMES: usize = 10_000;
 
 /// Bytes of one such name: the longest of WASI's has some 50, and each is shown on a line.
 pub const COMPONENT_NAME_BYTES: usize = 256;
+
+/// The most differences between a component and the contracts that are told: all have one cause as a rule.
+pub const MISMATCHES: usize = 8;
 
 /// How many built components are kept in the cache; the ones unused for longest go first.
 pub const BUILDS_KEPT: usize = 128;

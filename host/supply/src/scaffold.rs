@@ -1,7 +1,7 @@
-//! New plugins: a template's files with the name filled in, and the guest SDK that they stand on.
+//! New plugins: a template's files with the name filled in, and the SDK of the language beside them.
 //!
-//! Templates and SDK are part of this program, so that a plugin can be begun without a checkout. The SDK is laid out under
-//! `$ENCAJE_HOME/sdk`, in a folder named by its content, so that another version never changes what a plugin was begun with.
+//! Templates and SDKs are part of this program, so that a plugin can be begun without a checkout; the new folder names
+//! nothing outside itself, so that it can be moved and shared.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,11 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, DirEntry, include_dir};
 
 use crate::build::{self, BuildError};
-use crate::digest::Sha256;
-use crate::home::EncajeHome;
-use crate::staging;
 
 static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../sdk/templates");
-static SDK_SOURCE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../sdk/rust/src");
-static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
-const SDK_MANIFEST: &str = include_str!("../../../sdk/rust/Cargo.toml");
-const SDK_LOCK: &str = include_str!("../../../sdk/rust/Cargo.lock");
 
 /// What may stand between the braces of a template.
 const NAME: &str = "{{name}}";
-const SDK: &str = "{{sdk}}";
 
 /// Why a plugin was not begun.
 #[derive(Debug, thiserror::Error)]
@@ -30,14 +22,22 @@ pub enum ScaffoldError {
     /// The name cannot be a plugin's.
     #[error("`{0}` cannot be a plugin's name: use 2 to 64 lower-case letters, digits and `-`, beginning with a letter")]
     Name(String),
+    /// A tool of its language has a meaning for the name.
+    #[error("`{name}` cannot be the name of a plugin in {language}, where it means something already: choose another")]
+    Reserved {
+        /// The name.
+        name: String,
+        /// The language.
+        language: String,
+    },
     /// There is no template of this kind in this language.
-    #[error("there is no template of a {kind} in {language}; there is: {there_is}")]
+    #[error("there is no template for the kind {kind} in {language}; {there_is}")]
     NoTemplate {
         /// What was asked for.
         kind: String,
         /// What was asked for.
         language: String,
-        /// Every template, in words.
+        /// The nearest to it, in words.
         there_is: String,
     },
     /// Something is there already.
@@ -79,33 +79,177 @@ pub fn templates() -> Vec<(String, String)> {
 ///
 /// # Errors
 /// [`ScaffoldError`]; then nothing of the plugin was written.
-pub fn new_plugin(
-    home: &EncajeHome,
-    name: &str,
-    kind: &str,
-    language: &str,
-    folder: &Path,
-) -> Result<(), ScaffoldError> {
+pub fn new_plugin(name: &str, kind: &str, language: &str, folder: &Path) -> Result<(), ScaffoldError> {
     check_name(name)?;
-    let template = TEMPLATES.get_dir(format!("{language}/{kind}")).ok_or_else(|| {
-        let all = templates()
-            .into_iter()
-            .map(|(language, kind)| format!("{language} {kind}"));
-        ScaffoldError::NoTemplate {
+    if reserved(language).contains(&name) {
+        return Err(ScaffoldError::Reserved {
+            name: name.to_owned(),
+            language: language.to_owned(),
+        });
+    }
+    let template = TEMPLATES
+        .get_dir(format!("{language}/{kind}"))
+        .ok_or_else(|| ScaffoldError::NoTemplate {
             kind: kind.to_owned(),
             language: language.to_owned(),
-            there_is: all.collect::<Vec<_>>().join(", "),
-        }
-    })?;
+            there_is: nearest(kind, language),
+        })?;
     let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if occupied || folder.is_file() {
         return Err(ScaffoldError::NotEmpty(folder.to_owned()));
     }
-    let sdk = lay_out_sdk(home)?;
-    let fill = |text: &str| text.replace(NAME, name).replace(SDK, &sdk.display().to_string());
+    let fill = |text: &str| text.replace(NAME, name);
     write(template, template.path(), folder, &fill)?;
-    // The tests of the other languages read their SDK from the plugin's own folder.
     Ok(build::lay_out_sdk(folder).map(drop)?)
+}
+
+/// What there is of the kind, and in the language.
+fn nearest(kind: &str, language: &str) -> String {
+    let all = templates();
+    let of = |what: &str, found: Vec<&str>| match found.is_empty() {
+        true => format!("there is no {what}"),
+        false => format!("{what} there is {}", found.join(", ")),
+    };
+    let kinds = all
+        .iter()
+        .filter(|(other, _)| other == language)
+        .map(|(_, kind)| kind.as_str());
+    let languages = all
+        .iter()
+        .filter(|(_, other)| other == kind)
+        .map(|(language, _)| language.as_str());
+    let in_language = of(&format!("in {language}"), kinds.collect());
+    let of_kind = of(&format!("of the kind {kind}"), languages.collect());
+    format!("{in_language}; {of_kind}")
+}
+
+/// Names that a plugin's own module or crate cannot have, since a tool takes them for something else.
+fn reserved(language: &str) -> &'static [&'static str] {
+    match language {
+        // The folders of the standard library, the commands' and the SDK's module: they are looked for before the plugin.
+        "go" => &[
+            "archive",
+            "bufio",
+            "builtin",
+            "bytes",
+            "cmd",
+            "cmp",
+            "compress",
+            "container",
+            "context",
+            "crypto",
+            "database",
+            "debug",
+            "embed",
+            "encaje",
+            "encoding",
+            "errors",
+            "expvar",
+            "flag",
+            "fmt",
+            "go",
+            "hash",
+            "html",
+            "image",
+            "index",
+            "internal",
+            "io",
+            "iter",
+            "log",
+            "main",
+            "maps",
+            "math",
+            "mime",
+            "net",
+            "os",
+            "path",
+            "plugin",
+            "reflect",
+            "regexp",
+            "runtime",
+            "slices",
+            "sort",
+            "std",
+            "strconv",
+            "strings",
+            "structs",
+            "sync",
+            "syscall",
+            "testing",
+            "text",
+            "time",
+            "unicode",
+            "unique",
+            "unsafe",
+            "vendor",
+            "weak",
+        ],
+        // Crates that come with the compiler, the SDK and what the templates use, and the language's own words.
+        "rust" => &[
+            "abstract",
+            "alloc",
+            "as",
+            "async",
+            "await",
+            "become",
+            "box",
+            "break",
+            "const",
+            "continue",
+            "core",
+            "crate",
+            "do",
+            "dyn",
+            "else",
+            "encaje-sdk",
+            "enum",
+            "extern",
+            "false",
+            "final",
+            "fn",
+            "for",
+            "gen",
+            "if",
+            "impl",
+            "in",
+            "let",
+            "loop",
+            "macro",
+            "match",
+            "mod",
+            "move",
+            "mut",
+            "override",
+            "priv",
+            "proc-macro",
+            "pub",
+            "ref",
+            "return",
+            "self",
+            "serde",
+            "serde-json",
+            "static",
+            "std",
+            "struct",
+            "super",
+            "test",
+            "thiserror",
+            "trait",
+            "true",
+            "try",
+            "type",
+            "typeof",
+            "unsafe",
+            "unsized",
+            "use",
+            "virtual",
+            "where",
+            "while",
+            "wit-bindgen",
+            "yield",
+        ],
+        _ => &[],
+    }
 }
 
 fn check_name(name: &str) -> Result<(), ScaffoldError> {
@@ -142,82 +286,54 @@ fn write(dir: &Dir<'_>, base: &Path, into: &Path, fill: &dyn Fn(&str) -> String)
     Ok(())
 }
 
-/// The folder of the Rust SDK, written where it is not there yet.
-fn lay_out_sdk(home: &EncajeHome) -> Result<PathBuf, ScaffoldError> {
-    let mut content = String::from(SDK_MANIFEST);
-    for dir in [&SDK_SOURCE, &WIT] {
-        gather(dir, &mut content);
-    }
-    let key: String = Sha256::of(content.as_bytes()).to_string().chars().take(16).collect();
-    let all = home.root().join("sdk");
-    let folder = all.join(key);
-    let sdk = folder.join("sdk/rust");
-    if sdk.join("Cargo.toml").is_file() {
-        return Ok(sdk);
-    }
-    let staged = staging::folder_in(&all).map_err(failed(&all))?;
-    let as_it_is = |text: &str| text.to_owned();
-    let own = staged.path().join("sdk/rust");
-    write(&SDK_SOURCE, SDK_SOURCE.path(), &own.join("src"), &as_it_is)?;
-    write(&WIT, WIT.path(), &staged.path().join("wit"), &as_it_is)?;
-    for (file, text) in [("Cargo.toml", SDK_MANIFEST), ("Cargo.lock", SDK_LOCK)] {
-        let path = own.join(file);
-        fs::write(&path, text).map_err(failed(&path))?;
-    }
-    match fs::rename(staged.keep(), &folder) {
-        Ok(()) => Ok(sdk),
-        // Another process was quicker.
-        Err(_) if sdk.join("Cargo.toml").is_file() => Ok(sdk),
-        Err(error) => Err(failed(&folder)(error)),
-    }
-}
-
-fn gather(dir: &Dir<'_>, into: &mut String) {
-    for entry in dir.entries() {
-        match entry {
-            DirEntry::Dir(dir) => gather(dir, into),
-            DirEntry::File(file) => {
-                into.push_str(&file.path().to_string_lossy());
-                into.push_str(file.contents_utf8().unwrap_or_default());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn home() -> (tempfile::TempDir, EncajeHome) {
-        let folder = tempfile::tempdir().unwrap();
-        let home = EncajeHome::at(folder.path().join("home")).unwrap();
-        (folder, home)
-    }
-
     #[test]
     fn a_template_is_filled_in_and_stands_on_the_sdk() {
-        let (folder, home) = home();
+        let folder = tempfile::tempdir().unwrap();
         let plugin = folder.path().join("here/my-plugin");
-        new_plugin(&home, "my-plugin", "provider", "rust", &plugin).unwrap();
+        new_plugin("my-plugin", "provider", "rust", &plugin).unwrap();
         let manifest = fs::read_to_string(plugin.join("Cargo.toml")).unwrap();
         assert!(
             manifest.contains("name = \"my-plugin\"") && !manifest.contains("{{"),
             "{manifest}"
         );
-        let line = manifest.lines().find(|line| line.starts_with("encaje-sdk")).unwrap();
-        let sdk = PathBuf::from(line.split('"').nth(1).unwrap());
-        assert!(sdk.join("src/lib.rs").is_file() && sdk.join("../../wit/common").is_dir());
-        let again = new_plugin(&home, "my-plugin", "provider", "rust", &plugin).unwrap_err();
+        assert!(
+            manifest.contains("encaje-sdk = { path = \".encaje/sdk/rust\""),
+            "{manifest}"
+        );
+        assert!(plugin.join(".encaje/sdk/rust/src/lib.rs").is_file() && plugin.join(".encaje/wit/common").is_dir());
+        let again = new_plugin("my-plugin", "provider", "rust", &plugin).unwrap_err();
         assert!(matches!(again, ScaffoldError::NotEmpty(_)), "{again}");
-        let other = folder.path().join("other");
-        new_plugin(&home, "other", "evaluator", "rust", &other).unwrap();
-        let sdks = fs::read_dir(home.root().join("sdk")).unwrap().count();
-        assert_eq!(sdks, 1, "both stand on the same");
+    }
+
+    /// What is begun here can be built on another machine, and by whoever clones it.
+    #[test]
+    fn no_template_leads_out_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        for (language, kind) in templates() {
+            let here = folder.path().join(format!("{language}-{kind}"));
+            new_plugin("my-plugin", &kind, &language, &here).unwrap();
+            assert!(here.join(build::SDK_FOLDER).is_dir(), "{language} {kind}");
+            let mut open = vec![here.clone()];
+            while let Some(path) = open.pop() {
+                if path.is_dir() {
+                    open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                    continue;
+                }
+                let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                let leads_out = text.contains("path = \"/") || text.contains(NAME);
+                let own = !path.starts_with(here.join(".encaje"));
+                assert!(!(own && leads_out), "{}", path.display());
+            }
+        }
     }
 
     #[test]
     fn there_is_one_of_each_kind_in_rust_and_what_there_is_not_is_told() {
-        let (folder, home) = home();
+        let folder = tempfile::tempdir().unwrap();
         for kind in [
             "provider",
             "storage",
@@ -228,8 +344,28 @@ mod tests {
         ] {
             assert!(templates().contains(&("rust".to_owned(), kind.to_owned())), "{kind}");
         }
-        let missing = new_plugin(&home, "x1", "taster", "rust", &folder.path().join("x")).unwrap_err();
-        assert!(missing.to_string().contains("rust provider"), "{missing}");
+        let missing = new_plugin("x1", "taster", "rust", &folder.path().join("x")).unwrap_err();
+        assert!(
+            missing
+                .to_string()
+                .contains("in rust there is evaluator, instrumentor, provider"),
+            "{missing}"
+        );
+        let missing = new_plugin("x1", "retriever", "go", &folder.path().join("x")).unwrap_err();
+        assert!(
+            missing.to_string().ends_with("of the kind retriever there is rust"),
+            "{missing}"
+        );
+        for (name, language) in [
+            ("fmt", "go"),
+            ("encaje", "go"),
+            ("encaje-sdk", "rust"),
+            ("async", "rust"),
+        ] {
+            let refused = new_plugin(name, "provider", language, &folder.path().join("y")).unwrap_err();
+            assert!(matches!(refused, ScaffoldError::Reserved { .. }), "{refused}");
+            new_plugin(name, "provider", "c", &folder.path().join("in-c").join(name)).unwrap();
+        }
         for name in [
             "",
             "x",
@@ -241,7 +377,7 @@ mod tests {
             "a/b",
             &"a".repeat(65),
         ] {
-            let refused = new_plugin(&home, name, "provider", "rust", &folder.path().join("y"));
+            let refused = new_plugin(name, "provider", "rust", &folder.path().join("y"));
             assert!(matches!(refused, Err(ScaffoldError::Name(_))), "{name}");
         }
         assert!(!folder.path().join("x").exists() && !folder.path().join("y").exists());

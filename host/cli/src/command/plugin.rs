@@ -39,7 +39,7 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
     // Compiling and hashing block.
     tokio::task::spawn_blocking(move || match what {
         What::List => list(&common),
-        What::New { name, kind, lang, into } => begin(&common, &name, &kind, &lang, into.as_deref()),
+        What::New { name, kind, lang, into } => begin(&name, &kind, &lang, into.as_deref()),
         What::Build { folder, output, .. } => build(&common, &folder, output.as_deref()),
         What::Doctor { file } => diagnose::run(&file),
         What::Inspect { file } => inspect(&file),
@@ -78,9 +78,9 @@ fn list(common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn begin(common: &Common, name: &str, kind: &str, language: &str, into: Option<&Path>) -> Result<()> {
+fn begin(name: &str, kind: &str, language: &str, into: Option<&Path>) -> Result<()> {
     let folder = into.map_or_else(|| Path::new(name).to_owned(), Path::to_owned);
-    scaffold::new_plugin(&home(common)?, name, kind, language, &folder)?;
+    scaffold::new_plugin(name, kind, language, &folder)?;
     let manifest =
         Manifest::load(&folder.join("plugin.toml")).map_err(|wrong| anyhow::anyhow!("{}", render(&wrong)))?;
     let shown = folder.display();

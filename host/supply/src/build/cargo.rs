@@ -91,9 +91,7 @@ pub(super) fn build(
         .map_err(|error| BuildError::file("run cargo in", &plugin.workspace, error))?;
     drop(meter);
     if !ended.succeeded() {
-        let error = failed(&plugin.what(), &ended);
-        progress.say(&error.to_string());
-        return Err(error);
+        return Err(failed(&plugin.what(), &ended));
     }
     let none = |reason: String| BuildError::NoComponent {
         what: plugin.what(),

@@ -18,8 +18,9 @@ pub const MANIFEST_SECTION: &str = "encaje:manifest";
 #[non_exhaustive]
 pub enum ComponentError {
     /// It cannot be read.
+    // The system's words are in the text, so they are no source beside it: they would be said twice.
     #[error("cannot read the component: {0}")]
-    Read(#[from] std::io::Error),
+    Read(std::io::Error),
     /// It is a folder, a pipe or a device.
     #[error("it is no file")]
     NoFile,
@@ -51,6 +52,12 @@ pub enum ComponentError {
         "an import or export has a name of more than {COMPONENT_NAME_BYTES} bytes, or with control characters in it"
     )]
     BadName,
+}
+
+impl From<std::io::Error> for ComponentError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Read(error)
+    }
 }
 
 /// One import or export at the component's outside.
@@ -300,6 +307,12 @@ mod tests {
             let error = importing(name).unwrap_err();
             assert!(matches!(error, ComponentError::BadName), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_told_once() {
+        let error = anyhow::Error::from(read_file(Path::new("/none/such")).unwrap_err());
+        assert_eq!(format!("{error:#}").matches("No such file").count(), 1, "{error:#}");
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Builds plugins that are not written in Rust: opens the folder, asks the language for tools and component, checks that
-//! the component is one of its kind, puts the manifest in, and keeps the result by the hash of all that went in. What a
+//! the component is one of its kind, puts the manifest in, and keeps the result by the hash of all that went
+//! in. What a
 //! language's tools are is not known here.
 
-use std::path::{Component, Path, PathBuf};
+use std::{
+    path::{Component, Path, PathBuf},
+    time::SystemTime,
+};
 
 use toml::{Table, Value};
 
 use super::{
     BUILDER, BuildError, Built, MANIFEST_FILE,
     cache::Cache,
-    component,
+    component, finish,
     language::{self, Job, Language, Tools},
+    outside::{self, Outside},
     read_manifest_file, sources, wit,
 };
 use crate::{digest::Sha256, home::EncajeHome, limits::BUILD_ATTEMPTS, lock, progress::Progress, staging};
@@ -66,7 +71,7 @@ impl Folder {
         found.ok_or_else(|| self.not(format!("{MANIFEST_FILE} has no `{key} = \"…\"`")))
     }
 
-    fn kind(&self) -> Result<&'static str, BuildError> {
+    pub(super) fn kind(&self) -> Result<&'static str, BuildError> {
         let named = self.text("kind")?;
         wit::kind(named).ok_or_else(|| {
             let kinds = wit::kinds();
@@ -102,16 +107,22 @@ pub(super) fn build(
     let (name, kind, entry) = (folder.text("name")?, folder.kind()?, folder.entry()?);
     let tools = language.ensure(home, progress)?;
     let context = context(language, &tools, kind);
-    let cache = Cache::new(home);
-    if let Some(built) = cache.get(&sources::key_of_folder(&folder.path, &context)?) {
+    let (cache, outside) = (Cache::new(home), Outside::new(home));
+    let find = || -> Result<(String, Option<Built>), BuildError> {
+        let key = sources::key_of_folder(&folder.path, &context)?;
+        let whole = outside.key(&key)?;
+        Ok((key, whole.and_then(|whole| cache.get(&whole))))
+    };
+    if let (_, Some(built)) = find()? {
         return Ok(built);
     }
     let _held = lock(home, &folder.path, progress)?;
     for _ in 0..BUILD_ATTEMPTS {
-        let key = sources::key_of_folder(&folder.path, &context)?;
-        if let Some(built) = cache.get(&key) {
+        let (key, built) = find()?;
+        if let Some(built) = built {
             return Ok(built);
         }
+        let began = SystemTime::now();
         let parent = home.build().join("work");
         let scratch = staging::folder_in(&parent).map_err(|error| BuildError::file("write into", &parent, error))?;
         let [wit, sdk, work] = ["wit", "sdk", "work"].map(|name| scratch.path().join(name));
@@ -128,18 +139,49 @@ pub(super) fn build(
             sdk: &sdk,
             work: &work,
         };
-        let made = language.compile(&tools, &job, progress).inspect_err(|error| {
-            if matches!(error, BuildError::Compile { .. }) {
-                progress.say(&error.to_string());
-            }
+        let made = language
+            .compile(&tools, &job, progress)
+            .map_err(|error| hinted(error, kind))?;
+        let bytes = component::read_file(&made.component).map_err(|error| BuildError::NoComponent {
+            what: job.what(),
+            reason: error.to_string(),
         })?;
+        let bytes = finish(&job.what(), kind, &bytes, &read_manifest_file(&folder.path)?)?;
+        let read = outside::beyond(made.read, scratch.path());
+        let whole = outside.keep(&key, &read)?;
         // What was edited meanwhile may or may not be in it: kept under this key it would be served for ever.
-        if sources::key_of_folder(&folder.path, &context)? == key {
-            return cache.put(&key, &finish(&job, &made, &read_manifest_file(&folder.path)?)?);
+        if sources::key_of_folder(&folder.path, &context)? == key && !outside::changed_since(&read, began) {
+            return cache.put(&whole, &bytes);
         }
         progress.say(&format!("{name} changed while it was compiled: compiling again"));
     }
     Err(BuildError::Unsettled(folder.path.clone()))
+}
+
+/// A compiler that does not find the SDK of another kind names a file that the author never wrote: what to look at is
+/// said beside it.
+fn hinted(error: BuildError, kind: &str) -> BuildError {
+    let BuildError::Compile { what, mut output } = error else {
+        return error;
+    };
+    let names = |other: &str| {
+        [
+            format!("encaje_{other}.h"),
+            format!("encaje/{other}"),
+            format!("encaje_{other}_{other}"),
+        ]
+    };
+    let missing = |line: &str| line.contains("not found") || line.contains("is not in std");
+    let other = wit::KIND_NAMES.iter().find(|other| {
+        let mut lines = output.lines().filter(|line| missing(line));
+        **other != kind && lines.any(|line| names(other).iter().any(|name| line.contains(name)))
+    });
+    if let Some(other) = other {
+        output.push_str(&format!(
+            "\nThe sources use the SDK of kind `{other}`, and {MANIFEST_FILE} says `kind = \"{kind}\"`: one of them is wrong."
+        ));
+    }
+    BuildError::Compile { what, output }
 }
 
 /// All that goes into a component beside the folder.
@@ -163,30 +205,6 @@ fn lock(home: &EncajeHome, folder: &Path, progress: &dyn Progress) -> Result<loc
     let path = home.build().join("work").join(name);
     lock::acquire(&path, &format!("building {}", folder.display()), progress)
         .map_err(|error| BuildError::file("lock", &path, error))
-}
-
-/// The component with its manifest, once it is known to be one of its kind.
-fn finish(job: &Job<'_>, made: &Path, manifest: &str) -> Result<Vec<u8>, BuildError> {
-    let none = |reason: String| BuildError::NoComponent {
-        what: job.what(),
-        reason,
-    };
-    let bytes = component::read_file(made).map_err(|error| none(error.to_string()))?;
-    let outside = component::inspect(&bytes).map_err(|error| none(error.to_string()))?;
-    let wanted = wit::exports(job.kind);
-    let lacks: Vec<&str> = wanted
-        .iter()
-        .filter(|name| !outside.exports.iter().any(|item| item.name == **name))
-        .map(String::as_str)
-        .collect();
-    if !lacks.is_empty() {
-        return Err(none(format!(
-            "a plugin of kind `{}` exports {}, and this one does not",
-            job.kind,
-            lacks.join(" and ")
-        )));
-    }
-    component::embed_manifest(&bytes, manifest).map_err(|error| none(error.to_string()))
 }
 
 #[cfg(test)]

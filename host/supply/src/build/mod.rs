@@ -1,14 +1,17 @@
 //! Builds a plugin folder (`plugin.toml` and source) into one component file with the manifest inside, and keeps the
 //! result by the hash of all that went in. The manifest is opaque text here: what it means is the registry's matter, but
-//! for the language and the entry of the build, and for other languages than Rust the kind and the name. Nothing is run
+//! for the language and the entry of the build, the kind, and for other languages than Rust the name. Nothing is run
 //! that the language's own build does not run.
 
 mod cache;
 mod cargo;
 pub mod component;
+pub mod fit;
 mod foreign;
 mod language;
 mod native_tests;
+mod outside;
+mod rust_sdk;
 mod sources;
 mod wit;
 
@@ -17,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use language::{Tooling, names as languages};
 pub use native_tests::{TestReport, run_native_tests};
 
 use crate::{
@@ -132,11 +136,29 @@ impl BuildError {
     }
 }
 
+/// How this machine stands to the tools of a language, for a plugin or registry in `folder`; none where nobody knows the
+/// language. Changes nothing.
+#[must_use]
+pub fn look(home: &EncajeHome, folder: &Path, settings: &Settings, language: &str) -> Option<Tooling> {
+    match language {
+        "rust" => Some(guest_target::look(home, folder, settings)),
+        other => Some(language::of(other)?.look(home)),
+    }
+}
+
+/// The language of the plugin in `folder`, as its manifest says.
+///
+/// # Errors
+/// [`BuildError`] when there is no manifest, or it is not TOML.
+pub fn language_of(folder: &Path) -> Result<String, BuildError> {
+    Ok(Folder::open(folder)?.language)
+}
+
 /// Builds the plugin in `folder`, or takes it from the cache when nothing that goes into it has changed (a few
 /// milliseconds, and for Rust two questions to rustc). Blocking. Parallel callers, in this process or others, share one build.
 ///
 /// # Errors
-/// [`BuildError`]. On a failed compilation the compiler's output has gone to `progress`, and its end is in the error.
+/// [`BuildError`]. That of a failed compilation has the end of the compiler's output, which is said nowhere else.
 pub fn build_plugin(
     home: &EncajeHome,
     folder: &Path,
@@ -145,22 +167,25 @@ pub fn build_plugin(
 ) -> Result<Built, BuildError> {
     let opened = Folder::open(folder)?;
     if opened.language == "rust" {
-        return build_rust(home, &opened.path, settings, progress);
+        return build_rust(home, &opened, settings, progress);
     }
     foreign::build(home, &opened, opened.tools()?, progress)
 }
 
 fn build_rust(
     home: &EncajeHome,
-    folder: &Path,
+    opened: &Folder,
     settings: &Settings,
     progress: &dyn Progress,
 ) -> Result<Built, BuildError> {
-    let plugin = Plugin::open(folder)?;
+    let (plugin, kind) = (Plugin::open(&opened.path)?, opened.kind()?);
+    rust_sdk::check(&plugin)?;
     let target = guest_target::ensure(home, &plugin.workspace, settings, progress)?;
     let context = format!("{BUILDER}\n{}", target.identity());
     let cache = cache::Cache::new(home);
+    let sdk_is_current = !rust_sdk::is_own(&plugin)? || rust_sdk::is_current(&plugin.folder);
     if plugin.is_locked()
+        && sdk_is_current
         && let Some(built) = cache.get(&sources::key(&plugin, &context)?)
     {
         return Ok(built);
@@ -173,6 +198,9 @@ fn build_rust(
         progress,
     )
     .map_err(|error| BuildError::file("lock", &lock, error))?;
+    if !sdk_is_current {
+        rust_sdk::lay_out(&plugin.folder)?;
+    }
     cargo::write_lockfile(&plugin)?;
     for _ in 0..BUILD_ATTEMPTS {
         let key = sources::key(&plugin, &context)?;
@@ -183,10 +211,7 @@ fn build_rust(
         // What was edited meanwhile may or may not be in it: kept under this key it would be served for ever.
         if sources::key(&plugin, &context)? == key {
             let manifest = read_manifest_file(&plugin.folder)?;
-            let bytes = component::embed_manifest(&compiled, &manifest).map_err(|error| BuildError::NoComponent {
-                what: plugin.what(),
-                reason: error.to_string(),
-            })?;
+            let bytes = finish(&plugin.what(), kind, &compiled, &manifest)?;
             return cache.put(&key, &bytes);
         }
         progress.say(&format!(
@@ -197,19 +222,61 @@ fn build_rust(
     Err(BuildError::Unsettled(plugin.folder))
 }
 
+/// The component with its manifest, once it is known to be one of its kind. Of which version of the contracts is the
+/// host's to judge: a plugin may have its own `wit` folder.
+fn finish(what: &str, kind: &str, component: &[u8], manifest: &str) -> Result<Vec<u8>, BuildError> {
+    let none = |reason: String| BuildError::NoComponent {
+        what: what.to_owned(),
+        reason,
+    };
+    let outside = component::inspect(component).map_err(|error| none(error.to_string()))?;
+    let exports: Vec<&str> = outside.exports.iter().map(|item| item.name.as_str()).collect();
+    let wanted = wit::exports(kind);
+    let lacks: Vec<&str> = wanted
+        .iter()
+        .filter(|name| {
+            !exports
+                .iter()
+                .any(|export| export.rsplit_once('@').map(|(name, _)| name) == Some(*name))
+        })
+        .map(String::as_str)
+        .collect();
+    if lacks.is_empty() {
+        return component::embed_manifest(component, manifest).map_err(|error| none(error.to_string()));
+    }
+    let other = wit::KIND_NAMES.iter().find(|other| {
+        exports
+            .iter()
+            .any(|export| export.starts_with(&format!("encaje:{other}/{other}@")))
+    });
+    let hint = match other {
+        Some(other) if *other != kind => format!("; it exports a {other}: is `kind` in {MANIFEST_FILE} right?"),
+        _ => String::new(),
+    };
+    Err(none(format!(
+        "a plugin of kind `{kind}` exports {}, and this one does not{hint}",
+        lacks.join(" and ")
+    )))
+}
+
 /// Where a plugin folder keeps the SDK of its language for editors and for unit tests without a build; kept with the
-/// plugin, so that a fresh checkout of it can be tested. It is no part of the sources: each build brings its own.
+/// plugin, so that a fresh checkout of it can be tested. Each build brings its own: Rust's is written here anew where it is
+/// not this program's, since cargo takes it from here; the others' builds do not look here.
 pub const SDK_FOLDER: &str = ".encaje/sdk";
 
 /// Writes the SDK of the language that the folder's manifest names into [`SDK_FOLDER`] there, so that unit tests and editors
-/// find it. Whether there was one to write: Rust's comes from cargo.
+/// find it. Whether there was one to write: a Rust plugin may take its SDK from elsewhere.
 ///
 /// # Errors
 /// [`BuildError`] when the folder is no plugin or cannot be written, or nobody knows the language.
 pub fn lay_out_sdk(folder: &Path) -> Result<bool, BuildError> {
     let opened = Folder::open(folder)?;
     if opened.language == "rust" {
-        return Ok(false);
+        let own = rust_sdk::is_own(&Plugin::open(&opened.path)?)?;
+        if own {
+            rust_sdk::lay_out(&opened.path)?;
+        }
+        return Ok(own);
     }
     let language = opened.tools()?;
     if language.sdk().is_empty() {

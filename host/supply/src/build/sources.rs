@@ -74,6 +74,13 @@ impl Plugin {
         })
     }
 
+    /// What it depends on by path: names, and folders that may not be there.
+    pub(super) fn path_dependencies(&self) -> Result<Vec<(String, PathBuf)>, BuildError> {
+        let package = read_table(&self.folder.join("Cargo.toml"))?;
+        let shared = read_table(&self.workspace.join("Cargo.toml")).unwrap_or_default();
+        Ok(path_dependencies(&package, &self.folder, &shared, &self.workspace))
+    }
+
     /// For messages.
     pub(super) fn what(&self) -> String {
         format!("the build of {}", self.name)
@@ -131,7 +138,7 @@ fn folders(plugin: &Plugin) -> Result<BTreeSet<PathBuf>, BuildError> {
         let package = read_table(&manifest)?;
         let workspace = workspace_of(&folder, &package);
         let shared = read_table(&workspace.join("Cargo.toml")).unwrap_or_default();
-        for path in path_dependencies(&package, &folder, &shared, &workspace) {
+        for (_, path) in path_dependencies(&package, &folder, &shared, &workspace) {
             // One that is not there is for cargo to name; with it the error is as good as any.
             if let Ok(path) = path.canonicalize() {
                 open.push((path, depth + 1));
@@ -165,8 +172,8 @@ fn holds_wit(folder: &Path) -> bool {
         .any(|path| is_wit(path) || entries(path).iter().any(|inner| is_wit(inner)))
 }
 
-/// The `path` of every dependency, also of those that the workspace declares for its members.
-fn path_dependencies(package: &Table, folder: &Path, shared: &Table, workspace: &Path) -> Vec<PathBuf> {
+/// Name and `path` of every dependency that has one, also of those that the workspace declares for its members.
+fn path_dependencies(package: &Table, folder: &Path, shared: &Table, workspace: &Path) -> Vec<(String, PathBuf)> {
     let inherited = shared
         .get("workspace")
         .and_then(|workspace| workspace.get("dependencies"));
@@ -181,13 +188,13 @@ fn path_dependencies(package: &Table, folder: &Path, shared: &Table, workspace: 
     let mut paths = Vec::new();
     for (name, dependency) in sections.into_iter().flatten() {
         if let Some(path) = dependency.get("path").and_then(Value::as_str) {
-            paths.push(folder.join(path));
+            paths.push((name.clone(), folder.join(path)));
         } else if dependency.get("workspace").and_then(Value::as_bool) == Some(true) {
             let path = inherited
                 .and_then(|all| all.get(name))
                 .and_then(|one| one.get("path"))
                 .and_then(Value::as_str);
-            paths.extend(path.map(|path| workspace.join(path)));
+            paths.extend(path.map(|path| (name.clone(), workspace.join(path))));
         }
     }
     paths
@@ -245,6 +252,26 @@ pub(super) fn key_of_folder(folder: &Path, context: &str) -> Result<String, Buil
     files.hash(&format!("{context}\n{}\n", folder.display()))
 }
 
+/// The hash of these files, with `context` before it; of a folder, that of the files that lie in it and not deeper.
+pub(super) fn key_of_files(paths: &BTreeSet<PathBuf>, context: &str) -> Result<String, BuildError> {
+    let mut files = Files {
+        of: Path::new("/"),
+        found: BTreeMap::new(),
+        bytes: 0,
+    };
+    for path in paths {
+        if !path.is_dir() {
+            files.add(path)?;
+            continue;
+        }
+        for entry in fs::read_dir(path).map_err(|error| BuildError::file("list", path, error))? {
+            let entry = entry.map_err(|error| BuildError::file("list", path, error))?;
+            files.add(&entry.path())?;
+        }
+    }
+    files.hash(context)
+}
+
 /// Copies the files that `key_of_folder` covers, for tools that write beside the sources that they read.
 pub(super) fn copy_folder(folder: &Path, to: &Path) -> Result<(), BuildError> {
     let mut files = Files {
@@ -266,7 +293,8 @@ pub(super) fn copy_folder(folder: &Path, to: &Path) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Folders that hold build results or downloads, in whatever language. What was downloaded is told by its lock file.
+/// Folders that hold build results or downloads, in whatever language. What of them a build reads its tool names
+/// afterwards, see [`super::outside`].
 const NO_SOURCE: [&str; 3] = ["target", "node_modules", "__pycache__"];
 
 /// The files to hash, in an order that does not depend on the file system.

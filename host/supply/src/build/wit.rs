@@ -1,7 +1,11 @@
 //! The contracts, which travel in this program so that a plugin folder needs none of its own, laid out the way component
-//! tools read them: the kind's package at the top, what it uses under `deps/`. Nothing is parsed here.
+//! tools read them: the kind's package at the top, what it uses under `deps/`. Parsed they are only to be
+//! compared with a component's own.
 
 use std::{fs, io, path::Path};
+
+use anyhow::Context as _;
+use wit_bindgen_core::wit_parser::{Resolve, WorldId};
 
 /// The version of every package of the family.
 const VERSION: &str = "0.1.0";
@@ -21,6 +25,16 @@ const KINDS: [(&str, &str); 6] = [
     ("source", include_str!("../../../../wit/source/source.wit")),
 ];
 
+/// The names of all kinds.
+pub(super) const KIND_NAMES: [&str; 6] = [
+    "provider",
+    "storage",
+    "evaluator",
+    "instrumentor",
+    "retriever",
+    "source",
+];
+
 /// The name of this kind as the contracts have it; none where there is no such kind.
 pub(super) fn kind(name: &str) -> Option<&'static str> {
     KINDS.iter().map(|(kind, _)| *kind).find(|kind| *kind == name)
@@ -28,7 +42,7 @@ pub(super) fn kind(name: &str) -> Option<&'static str> {
 
 /// All kinds, for messages.
 pub(super) fn kinds() -> String {
-    KINDS.map(|(kind, _)| kind).join(", ")
+    KIND_NAMES.join(", ")
 }
 
 /// The fully qualified world of a kind.
@@ -36,12 +50,9 @@ pub(super) fn world(kind: &str) -> String {
     format!("encaje:{kind}/plugin@{VERSION}")
 }
 
-/// What a component of this kind must export.
+/// What a component of this kind must export, in whatever version.
 pub(super) fn exports(kind: &str) -> [String; 2] {
-    [
-        format!("encaje:common/lifecycle@{VERSION}"),
-        format!("encaje:{kind}/{kind}@{VERSION}"),
-    ]
+    ["encaje:common/lifecycle".to_owned(), format!("encaje:{kind}/{kind}")]
 }
 
 /// A text that differs when any contract of the kind does.
@@ -64,9 +75,23 @@ pub(super) fn lay_out(kind: &str, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The kind's world among its types.
+pub(super) fn resolve(kind: &str) -> anyhow::Result<(Resolve, WorldId)> {
+    let mut resolve = Resolve::default();
+    let mut own = None;
+    for (name, text) in texts(kind) {
+        own = Some(resolve.push_str(format!("{name}.wit"), text)?);
+    }
+    let package = own.filter(|_| self::kind(kind).is_some());
+    let package = package.with_context(|| format!("there is no kind {kind:?}"))?;
+    let world = resolve.select_world(&[package], Some(&world(kind)))?;
+    Ok((resolve, world))
+}
+
+/// Each package after those that it uses.
 fn texts(kind: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let own = KINDS.into_iter().find(|(name, _)| *name == kind);
-    own.into_iter().chain([COMMON, HOST])
+    [COMMON, HOST].into_iter().chain(own)
 }
 
 #[cfg(test)]
@@ -83,6 +108,7 @@ mod tests {
     #[test]
     fn a_kind_lies_at_the_top_and_all_that_it_uses_under_deps() {
         let folder = tempfile::tempdir().unwrap();
+        assert_eq!(KINDS.map(|(kind, _)| kind), KIND_NAMES);
         for (kind, text) in KINDS {
             let wit = folder.path().join(kind);
             lay_out(kind, &wit).unwrap();
@@ -91,14 +117,7 @@ mod tests {
                 "{kind}"
             );
             assert_eq!(fs::read_to_string(wit.join(format!("{kind}.wit"))).unwrap(), text);
-            for used in [
-                "provider",
-                "storage",
-                "evaluator",
-                "instrumentor",
-                "retriever",
-                "source",
-            ] {
+            for used in KIND_NAMES {
                 assert!(
                     used == kind || !text.contains(&format!("encaje:{used}/")),
                     "{kind} uses {used}"

@@ -18,7 +18,12 @@ use std::{
 pub use decide::{Facts, Found, Step, Way, next_step};
 pub use toolchain::Toolchain;
 
-use crate::{home::EncajeHome, lock, progress::Progress};
+use crate::{
+    build::Tooling,
+    home::EncajeHome,
+    lock,
+    progress::{Progress, Quiet},
+};
 use system::System;
 
 /// The target that guests are compiled for.
@@ -160,6 +165,31 @@ pub fn ensure(
         })?;
     let found = provide(&system, &toolchain.release, progress)?;
     Ok(GuestTarget { toolchain, found })
+}
+
+/// How this machine stands to the target for the rustc that is in use in `workspace`. Changes nothing.
+#[must_use]
+pub fn look(home: &EncajeHome, workspace: &Path, settings: &Settings) -> Tooling {
+    let toolchain = match Toolchain::in_use(workspace) {
+        Ok(toolchain) => toolchain,
+        Err(error) => return Tooling::Missing(error.to_string()),
+    };
+    let release = toolchain.release.clone();
+    standing(
+        &System::new(home, workspace, settings, toolchain, &Quiet).look(),
+        &release,
+    )
+}
+
+fn standing(facts: &Facts, release: &str) -> Tooling {
+    match next_step(facts, &[]) {
+        Step::Done(Found::InToolchain) => Tooling::Here(format!("rustc {release} has {TARGET}")),
+        Step::Done(Found::OwnSysroot(path) | Found::OwnCompiler(path)) => {
+            Tooling::Here(format!("{TARGET} for rustc {release} in {}", path.display()))
+        }
+        Step::Take(way) => Tooling::ToInstall(format!("{TARGET} for rustc {release}, by {way}")),
+        Step::GiveUp(tried) => Tooling::Missing(unavailable(release, &tried)),
+    }
 }
 
 /// Asks the decision, acts, looks again: each way is taken once at most, so that it ends.

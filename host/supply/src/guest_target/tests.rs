@@ -223,3 +223,24 @@ fn the_environment_of_a_build_follows_from_what_was_found() {
     );
     assert_ne!(own.identity(), target(Found::InToolchain).identity());
 }
+
+#[test]
+fn a_look_says_how_the_machine_stands() {
+    let facts = |found: Option<Found>, rustup: Result<(), String>| Facts {
+        found,
+        package_folder: None,
+        rustup,
+        debian: Err("this is no Debian".to_owned()),
+    };
+    let here = standing(&facts(Some(Found::InToolchain), Ok(())), "1.95.0");
+    assert_eq!(here, Tooling::Here("rustc 1.95.0 has wasm32-wasip2".to_owned()));
+    let rustup = standing(&facts(None, Ok(())), "1.95.0");
+    assert_eq!(
+        rustup,
+        Tooling::ToInstall("wasm32-wasip2 for rustc 1.95.0, by rustup".to_owned())
+    );
+    let none = standing(&facts(None, Err("it is not on the PATH".to_owned())), "1.95.0");
+    assert!(
+        matches!(&none, Tooling::Missing(text) if text.contains("rustup target add") && text.contains("no Debian"))
+    );
+}

@@ -28,13 +28,16 @@ impl Language for Fake {
     fn sdk(&self) -> &'static [(&'static str, &'static str)] {
         &[("inner/help.fake", "help")]
     }
+    fn look(&self, _: &EncajeHome) -> language::Tooling {
+        language::Tooling::Here(String::new())
+    }
     fn ensure(&self, home: &EncajeHome, _: &dyn Progress) -> Result<Tools, BuildError> {
         Ok(Tools {
             folder: home.root().to_owned(),
             identity: self.identity.to_owned(),
         })
     }
-    fn compile(&self, _: &Tools, job: &Job<'_>, _: &dyn Progress) -> Result<PathBuf, BuildError> {
+    fn compile(&self, _: &Tools, job: &Job<'_>, _: &dyn Progress) -> Result<language::Made, BuildError> {
         let count = self.made.fetch_add(1, Ordering::Relaxed);
         assert_eq!(job.world, "encaje:evaluator/plugin@0.1.0");
         assert!(job.wit.join("evaluator.wit").is_file() && job.wit.join("deps/host/host.wit").is_file());
@@ -44,7 +47,10 @@ impl Language for Fake {
         }
         let path = job.work.join("made.wasm");
         fs::write(&path, exporting(&self.exports)).unwrap();
-        Ok(path)
+        Ok(language::Made {
+            component: path,
+            read: vec![job.folder.join("../shared"), job.work.join("made.wasm")],
+        })
     }
 }
 
@@ -98,25 +104,39 @@ fn a_component_carries_its_manifest_and_is_made_again_only_when_something_change
     assert!(made(&home, &path, &fake).unwrap().cached, "none of these is source");
     fs::write(path.join("code"), "2").unwrap();
     assert!(!made(&home, &path, &fake).unwrap().cached);
+    // What its tool read outside the folder counts as well, as it is now.
+    let shared = path.join("../shared");
+    fs::write(&shared, "1").unwrap();
+    let with_shared = made(&home, &path, &fake).unwrap();
+    assert!(!with_shared.cached && made(&home, &path, &fake).unwrap().cached);
+    fs::write(&shared, "2").unwrap();
+    assert!(!made(&home, &path, &fake).unwrap().cached);
+    fs::write(&shared, "1").unwrap();
+    assert!(
+        made(&home, &path, &fake).unwrap().cached,
+        "it was made of exactly this before"
+    );
     let newer = Fake {
         exports: WHOLE.to_vec(),
         identity: "newer tools",
         ..Fake::default()
     };
     assert!(!made(&home, &path, &newer).unwrap().cached);
-    assert_eq!(fake.made.load(Ordering::Relaxed), 2);
+    assert_eq!(fake.made.load(Ordering::Relaxed), 4);
 }
 
 #[test]
 fn a_component_that_lacks_what_its_kind_exports_is_refused() {
     let (_folder, home, path) = plugin("");
     let fake = Fake {
-        exports: vec!["encaje:common/lifecycle@0.1.0", "encaje:evaluator/evaluator@0.0.9"],
+        exports: vec!["encaje:common/lifecycle@0.1.0", "encaje:retriever/retriever@0.1.0"],
         ..Fake::default()
     };
     let error = made(&home, &path, &fake).unwrap_err().to_string();
     assert!(
-        error.contains("kind `evaluator` exports encaje:evaluator/evaluator@0.1.0, and this one does not"),
+        error.contains(
+            "kind `evaluator` exports encaje:evaluator/evaluator, and this one does not; it exports a retriever"
+        ),
         "{error}"
     );
 }
@@ -166,5 +186,33 @@ fn the_sdk_of_a_folders_language_is_written_where_unit_tests_find_it() {
     let error = crate::build::lay_out_sdk(&path).unwrap_err().to_string();
     assert!(error.contains("rust, python, javascript, typescript"), "{error}");
     let (_folder, _home, path) = plugin("");
-    assert!(!crate::build::lay_out_sdk(&path).unwrap());
+    fs::write(path.join("Cargo.toml"), "[package]\nname = \"one\"\n").unwrap();
+    assert!(!crate::build::lay_out_sdk(&path).unwrap(), "it uses none");
+}
+
+#[test]
+fn sources_of_another_kind_than_the_manifest_says_are_told() {
+    let of = |output: &str| {
+        let error = BuildError::Compile {
+            what: "the build of one".to_owned(),
+            output: output.to_owned(),
+        };
+        hinted(error, "provider").to_string()
+    };
+    for output in [
+        "plugin.c:1:10: error: 'encaje_evaluator.h' file not found",
+        "evaluator/evaluator.go:9:2: package encaje/encaje_evaluator_evaluator is not in std (/x)",
+    ] {
+        let said = of(output);
+        assert!(
+            said.contains("use the SDK of kind `evaluator`, and plugin.toml says `kind = \"provider\"`"),
+            "{said}"
+        );
+    }
+    for output in [
+        "'encaje_provider.h' file not found",
+        "plugin.c:1: encaje_evaluator.h: expected ;",
+    ] {
+        assert!(!of(output).contains("SDK of kind"), "{output}");
+    }
 }

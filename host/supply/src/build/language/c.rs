@@ -4,10 +4,11 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use super::{
-    Job, Language, Tools,
+    Job, Language, Made, Tooling, Tools,
     contract::{self, Contract},
     install,
     runner::{Real, Runner},
@@ -17,7 +18,7 @@ use crate::{
     build::{BuildError, cargo::failed},
     home::EncajeHome,
     limits::PLUGIN_BUILD,
-    process,
+    process::{self, Ended},
     progress::{Progress, Work},
 };
 
@@ -53,6 +54,10 @@ impl<R: Runner> Language for Clang<R> {
         SDK
     }
 
+    fn look(&self, home: &EncajeHome) -> Tooling {
+        Tooling::of(home, "c", PIN, || wheel_tools::look(&self.runner, PIN))
+    }
+
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
         let folder = install::once(home, "c", PIN, progress, |folder| {
             wheel_tools::install(&self.runner, PIN, "100 MB", folder, progress)
@@ -63,7 +68,7 @@ impl<R: Runner> Language for Clang<R> {
         })
     }
 
-    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
+    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<Made, BuildError> {
         let entry = job.entry_of(&["plugin.c"])?;
         let sources = job.folder.join(entry.parent().unwrap_or(Path::new("")));
         let mut contract = Contract::open(job)?;
@@ -72,29 +77,56 @@ impl<R: Runner> Language for Clang<R> {
         let (core, made) = (job.work.join("core.wasm"), job.work.join("plugin.wasm"));
         let of_kind = job.sdk.join(job.kind);
         // In the plugin's folder, so that messages name its files as the author does.
-        let mut command = process::clean(tools.folder.join(wheel_tools::SITE).join("ziglang/zig"), &sources);
-        command.args(OPTIONS).args(["-Wall", "-Wextra"]);
-        for folder in [&sources, job.sdk, &of_kind, &bindings] {
-            command.arg("-I").arg(folder);
-        }
-        command.args(c_files(&sources)?.iter().filter_map(|path| path.file_name()));
+        let own = c_files(&sources)?;
+        let compiler = || {
+            let mut command = process::clean(tools.folder.join(wheel_tools::SITE).join("ziglang/zig"), &sources);
+            command.args(OPTIONS).args(["-Wall", "-Wextra"]);
+            for folder in [&sources, job.sdk, &of_kind, &bindings] {
+                command.arg("-I").arg(folder);
+            }
+            command.env("ZIG_GLOBAL_CACHE_DIR", tools.folder.join("cache"));
+            command.env("ZIG_LOCAL_CACHE_DIR", job.work.join("cache"));
+            command.args(own.iter().filter_map(|path| path.file_name()));
+            command
+        };
+        let mut command = compiler();
         for folder in [job.sdk, &of_kind, &bindings] {
             command.args(c_files(folder)?);
         }
         command.arg("-o").arg(&core);
-        command.env("ZIG_GLOBAL_CACHE_DIR", tools.folder.join("cache"));
-        command.env("ZIG_LOCAL_CACHE_DIR", job.work.join("cache"));
         let meter = progress.start(&format!("building plugin {} (C)", job.name), Work::Open);
-        let ended = self
-            .runner
-            .run(&mut command, PLUGIN_BUILD, Some(meter.as_ref()))
-            .map_err(|error| BuildError::file("run zig cc in", &sources, error))?;
-        if !ended.succeeded() {
-            return Err(failed(&job.what(), &ended));
-        }
+        let run = |command: &mut Command| -> Result<Ended, BuildError> {
+            let ended = self
+                .runner
+                .run(command, PLUGIN_BUILD, Some(meter.as_ref()))
+                .map_err(|error| BuildError::file("run zig cc in", &sources, error))?;
+            match ended.succeeded() {
+                true => Ok(ended),
+                false => Err(failed(&job.what(), &ended)),
+            }
+        };
+        run(&mut command)?;
+        // The headers that were read, those of the system left out. No option of a compilation of several files gives them.
+        let read = run(compiler().arg("-MM"))?.stdout;
         contract.component(&core, &made)?;
-        Ok(made)
+        Ok(Made {
+            component: made,
+            read: prerequisites(&read).map(|name| sources.join(name)).collect(),
+        })
     }
+}
+
+/// The files behind the colons of rules as a compiler writes them for make: `a.o: a.c b\ c.h \`, and on from there.
+fn prerequisites(rules: &str) -> impl Iterator<Item = String> {
+    let joined = rules.replace("\\\n", " ");
+    let of_line = |line: &str| -> Vec<String> {
+        // A blank within a name is escaped, and a dollar is doubled.
+        let text = line.replace("\\ ", "\0").replace("$$", "$").replace("\\#", "#");
+        let names = text.split_whitespace().skip(1);
+        names.map(|name| name.replace('\0', " ")).collect()
+    };
+    let names: Vec<String> = joined.lines().flat_map(of_line).collect();
+    names.into_iter()
 }
 
 /// The contracts go into the module by other ways than an object file of the generator's.
@@ -199,5 +231,12 @@ mod tests {
             !line.contains("test.c") && !line.contains("encaje_evaluator.c"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn the_rules_of_a_compiler_name_the_files_that_it_read() {
+        let rules = "a.o: a.c ../shared/z.h \\\n  with\\ blank.h\nb.o: b.c price$$.h\n";
+        let names: Vec<String> = prerequisites(rules).collect();
+        assert_eq!(names, ["a.c", "../shared/z.h", "with blank.h", "b.c", "price$.h"]);
     }
 }

@@ -3,12 +3,14 @@
 //! two, so that the plugin's folder is only read and needs no `require`.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use super::{
-    Job, Language, Tools,
+    Job, Language, Made, Tooling, Tools,
     contract::{self, Contract},
     install,
     runner::{Real, Runner},
@@ -18,7 +20,7 @@ use crate::{
     build::{BuildError, cargo::failed},
     home::EncajeHome,
     limits::PLUGIN_BUILD,
-    process,
+    process::{self, Ended},
     progress::{Progress, Work},
 };
 
@@ -34,6 +36,10 @@ const OPTIONS: [&str; 5] = [
     "-buildmode=c-shared",
     "-ldflags=-checklinkname=0 -s -w",
 ];
+/// For each package that goes in and is not Go's own: its folder, for every file there may belong to it, what it embeds,
+/// and its module's file.
+const READ: &str = "{{if not .Standard}}{{.Dir}}\n{{range .EmbedFiles}}{{$.Dir}}/{{.}}\n{{end}}{{with \
+                    .Module}}{{.GoMod}}\n{{end}}{{end}}";
 /// The user's settings of where modules come from, for plugins that have dependencies.
 const MODULE_SETTINGS: [&str; 7] = [
     "GOPROXY",
@@ -65,6 +71,10 @@ impl<R: Runner> Language for Go<R> {
         SDK
     }
 
+    fn look(&self, home: &EncajeHome) -> Tooling {
+        Tooling::of(home, "go", PIN, || wheel_tools::look(&self.runner, PIN))
+    }
+
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
         let folder = install::once(home, "go", PIN, progress, |folder| {
             wheel_tools::install(&self.runner, PIN, "70 MB", folder, progress)
@@ -75,7 +85,7 @@ impl<R: Runner> Language for Go<R> {
         })
     }
 
-    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
+    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<Made, BuildError> {
         let entry = job.entry_of(&["main.go"])?;
         // The package is the entry's folder; its module is the plugin's.
         if !job.folder.join("go.mod").is_file() {
@@ -93,31 +103,56 @@ impl<R: Runner> Language for Go<R> {
         fs::write(&workspace, text).map_err(|error| BuildError::file("write", &workspace, error))?;
         let (core, made) = (job.work.join("core.wasm"), job.work.join("plugin.wasm"));
         let package = job.folder.join(entry.parent().unwrap_or(Path::new("")));
-        let mut command = process::clean(tools.folder.join(wheel_tools::SITE).join("go/bin/go"), &package);
-        command.args(OPTIONS).arg("-o").arg(&core).arg(".");
-        command.env("GOWORK", &workspace).env("GOENV", "off");
-        command
-            .env("GOTOOLCHAIN", "local")
-            .env("GOOS", "wasip1")
-            .env("GOARCH", "wasm");
-        command.env("GOCACHE", tools.folder.join("cache"));
-        command.env("GOPATH", tools.folder.join("path"));
-        command.envs(
-            MODULE_SETTINGS
-                .iter()
-                .filter_map(|name| Some((name, std::env::var_os(name)?))),
-        );
         let meter = progress.start(&format!("building plugin {} (Go)", job.name), Work::Open);
-        let ended = self
-            .runner
-            .run(&mut command, PLUGIN_BUILD, Some(meter.as_ref()))
-            .map_err(|error| BuildError::file("run go in", &package, error))?;
-        if !ended.succeeded() {
-            return Err(failed(&job.what(), &ended));
-        }
+        let run = |arguments: &[&OsStr]| -> Result<Ended, BuildError> {
+            let mut command = go(tools, &package, &workspace);
+            let ended = self
+                .runner
+                .run(command.args(arguments), PLUGIN_BUILD, Some(meter.as_ref()))
+                .map_err(|error| BuildError::file("run go in", &package, error))?;
+            match ended.succeeded() {
+                true => Ok(ended),
+                false => Err(failed(&job.what(), &ended)),
+            }
+        };
+        let build: Vec<&OsStr> = OPTIONS.iter().map(OsStr::new).collect();
+        run(&[build, vec!["-o".as_ref(), core.as_os_str(), ".".as_ref()]].concat())?;
+        let read = run(&[
+            "list".as_ref(),
+            "-deps".as_ref(),
+            "-f".as_ref(),
+            READ.as_ref(),
+            ".".as_ref(),
+        ])?
+        .stdout;
         contract.component(&core, &made)?;
-        Ok(made)
+        Ok(Made {
+            component: made,
+            read: read
+                .lines()
+                .filter(|line| !line.is_empty())
+                .map(PathBuf::from)
+                .collect(),
+        })
     }
+}
+
+/// The compiler, for these packages and for guests.
+fn go(tools: &Tools, package: &Path, workspace: &Path) -> Command {
+    let mut command = process::clean(tools.folder.join(wheel_tools::SITE).join("go/bin/go"), package);
+    command.env("GOWORK", workspace).env("GOENV", "off");
+    command
+        .env("GOTOOLCHAIN", "local")
+        .env("GOOS", "wasip1")
+        .env("GOARCH", "wasm");
+    command.env("GOCACHE", tools.folder.join("cache"));
+    command.env("GOPATH", tools.folder.join("path"));
+    command.envs(
+        MODULE_SETTINGS
+            .iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?))),
+    );
+    command
 }
 
 /// As the SDK's packages expect the bindings: beside them, in the module `encaje`, unformatted.

@@ -12,6 +12,17 @@ use crate::{digest::Sha256, home::EncajeHome, lock, progress::Progress};
 /// Written last: a folder without it was left by a killed process and is made anew.
 const FINISHED: &str = "finished";
 
+/// Where these tools are, if they are.
+pub(super) fn there(home: &EncajeHome, language: &str, pins: &str) -> Option<PathBuf> {
+    let folder = home.toolchains().join(name(language, pins));
+    folder.join(FINISHED).is_file().then_some(folder)
+}
+
+fn name(language: &str, pins: &str) -> String {
+    let digest = Sha256::of(pins.as_bytes()).to_string();
+    format!("{language}-{}", digest.get(..16).unwrap_or_default())
+}
+
 /// The folder of these tools, made by `make` where it is not there yet. `pins` is all that decides what lies in it. Tools
 /// such as virtual environments know their own path, so the folder is made in its final place and not renamed.
 pub(super) fn once(
@@ -21,13 +32,12 @@ pub(super) fn once(
     progress: &dyn Progress,
     make: impl FnOnce(&Path) -> Result<(), String>,
 ) -> Result<PathBuf, BuildError> {
-    let digest = Sha256::of(pins.as_bytes()).to_string();
-    let name = format!("{language}-{}", digest.get(..16).unwrap_or_default());
-    let folder = home.toolchains().join(&name);
-    let finished = folder.join(FINISHED);
-    if finished.is_file() {
+    if let Some(folder) = there(home, language, pins) {
         return Ok(folder);
     }
+    let name = name(language, pins);
+    let folder = home.toolchains().join(&name);
+    let finished = folder.join(FINISHED);
     let lock = home.toolchains().join(format!("{name}.lock"));
     let _held = lock::acquire(&lock, &format!("installing the tools for {language} plugins"), progress)
         .map_err(|error| BuildError::file("lock", &lock, error))?;
@@ -63,7 +73,9 @@ mod tests {
         };
         let error = make("a==1", Err("no line".into())).unwrap_err();
         assert_eq!(error.to_string(), "python plugins cannot be built here: no line");
+        assert_eq!(there(&home, "python", "a==1"), None);
         let first = make("a==1", Ok(())).unwrap();
+        assert_eq!(there(&home, "python", "a==1"), Some(first.clone()));
         assert_eq!(make("a==1", Ok(())).unwrap(), first);
         assert_eq!(made.get(), 2);
         assert_ne!(make("a==2", Ok(())).unwrap(), first);

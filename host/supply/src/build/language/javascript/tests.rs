@@ -37,12 +37,36 @@ fn both_tools_come_from_npm_without_their_scripts_once() {
     let lines = javascript.runner.said();
     assert!(lines[2].starts_with("npm install --ignore-scripts"), "{lines:?}");
     assert!(
-        PINS.iter()
-            .all(|pin| lines[2].contains(pin) && tools.identity.contains(pin))
+        PACKAGES
+            .iter()
+            .all(|pin| lines[2].contains(pin) && tools.identity.contains(pin) && PINS.contains(pin))
     );
+    assert!(PINS.contains(NODE), "another Node.js is another folder of tools");
     assert!(tools.folder.join("package.json").is_file());
     javascript.ensure(&home, &Quiet).unwrap();
     assert_eq!(javascript.runner.said().len(), 3);
+}
+
+#[test]
+fn a_look_says_what_is_here_what_would_come_and_what_is_missing() {
+    let (_folder, home, with_node) = javascript(|line| match line {
+        "node --version" => Ok(ended(0, "v20.20.2\n", "")),
+        _ => Ok(ended(0, "", "")),
+    });
+    assert!(matches!(with_node.look(&home), Tooling::ToInstall(by) if by.ends_with(", by npm")));
+    assert!(!home.toolchains().exists(), "a look makes nothing");
+    with_node.ensure(&home, &Quiet).unwrap();
+    assert!(matches!(with_node.look(&home), Tooling::Here(what) if what.contains(PINS)));
+    let without = JavaScript {
+        name: "javascript",
+        entries: &["plugin.js"],
+        runner: Fake::new(|_| absent()),
+    };
+    let gone = without.look(&home);
+    assert!(
+        matches!(&gone, Tooling::Missing(what) if what.contains("node is needed")),
+        "{gone:?}"
+    );
 }
 
 #[test]
@@ -121,16 +145,28 @@ fn the_sources_become_one_module_before_they_become_a_component() {
         sdk: Path::new("/s"),
         work: root,
     };
+    let bundled = |exports: &str| {
+        let told = format!(r#"{{"inputs":{{}},"outputs":{{"plugin.js":{{"exports":[{exports}]}}}}}}"#);
+        fs::write(root.join("bundle.json"), told).unwrap();
+    };
+    bundled(r#""evaluator","lifecycle""#);
+    // npm lays the machine's own program beside the script that calls it.
+    let own = home.root().join("node_modules/@esbuild/some-machine/bin");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("esbuild"), "").unwrap();
     let tools = Tools {
         folder: home.root().to_owned(),
         identity: String::new(),
     };
     assert_eq!(
-        javascript.compile(&tools, &job, &Quiet).unwrap(),
+        javascript.compile(&tools, &job, &Quiet).unwrap().component,
         root.join("plugin.wasm")
     );
     let lines = javascript.runner.said();
-    assert!(lines[0].contains("/.bin/esbuild ") && lines[0].contains("--alias:encaje-sdk/host=/s/host.js"));
+    assert!(
+        lines[0].contains("/node_modules/@esbuild/some-machine/bin/esbuild ")
+            && lines[0].contains("--alias:encaje-sdk/host=/s/host.js")
+    );
     let component = "--sync --stub-wasi --wit /w -n encaje:evaluator/plugin@0.1.0 --js";
     assert!(
         lines[1].contains("/.bin/componentize-qjs ") && lines[1].contains(component),
@@ -149,5 +185,11 @@ fn the_sources_become_one_module_before_they_become_a_component() {
         javascript.runner.said().len(),
         3,
         "nothing is made of what did not bundle"
+    );
+    bundled(r#""provider","lifecycle""#);
+    let error = javascript.compile(&tools, &job, &Quiet).unwrap_err().to_string();
+    assert!(
+        error.contains("kind `evaluator` exports `lifecycle` and `evaluator`"),
+        "{error}"
     );
 }

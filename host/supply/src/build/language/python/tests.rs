@@ -101,7 +101,10 @@ fn the_tool_gets_a_copy_of_the_sources_the_sdk_and_no_wasi() {
         sdk: Path::new("/s"),
         work: &work,
     };
-    assert_eq!(python.compile(&tools, &job, &Quiet).unwrap(), work.join("plugin.wasm"));
+    assert_eq!(
+        python.compile(&tools, &job, &Quiet).unwrap().component,
+        work.join("plugin.wasm")
+    );
     let line = &python.runner.said()[0];
     let expected = format!(
         "-q -d /w -w encaje:evaluator/plugin@0.1.0 componentize --stub-wasi -p {0}/sources/inner -p /s -o {0}/plugin.wasm main",
