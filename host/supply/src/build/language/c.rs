@@ -78,9 +78,9 @@ impl<R: Runner> Language for Clang<R> {
         let of_kind = job.sdk.join(job.kind);
         // In the plugin's folder, so that messages name its files as the author does.
         let own = c_files(&sources)?;
-        let compiler = || {
+        let compiler = |options: &[&str]| {
             let mut command = process::clean(tools.folder.join(wheel_tools::SITE).join("ziglang/zig"), &sources);
-            command.args(OPTIONS).args(["-Wall", "-Wextra"]);
+            command.args(options).args(["-Wall", "-Wextra"]);
             for folder in [&sources, job.sdk, &of_kind, &bindings] {
                 command.arg("-I").arg(folder);
             }
@@ -89,7 +89,7 @@ impl<R: Runner> Language for Clang<R> {
             command.args(own.iter().filter_map(|path| path.file_name()));
             command
         };
-        let mut command = compiler();
+        let mut command = compiler(&OPTIONS);
         for folder in [job.sdk, &of_kind, &bindings] {
             command.args(c_files(folder)?);
         }
@@ -107,13 +107,25 @@ impl<R: Runner> Language for Clang<R> {
         };
         run(&mut command)?;
         // The headers that were read, those of the system left out. No option of a compilation of several files gives them.
-        let read = run(compiler().arg("-MM"))?.stdout;
+        let to_read: Vec<&str> = OPTIONS.into_iter().filter(|option| !is_of_linker(option)).collect();
+        // The compiler knows its own headers only where it compiles; one that it does not find all the same counts as absent.
+        let mut reader = compiler(&to_read);
+        for headers in ["include", "libc/include/wasm-wasi-musl", "libc/include/generic-musl"] {
+            let lib = tools.folder.join(wheel_tools::SITE).join("ziglang/lib");
+            reader.arg("-isystem").arg(lib.join(headers));
+        }
+        let read = run(reader.args(["-MM", "-MG"]))?.stdout;
         contract.component(&core, &made)?;
         Ok(Made {
             component: made,
             read: prerequisites(&read).map(|name| sources.join(name)).collect(),
         })
     }
+}
+
+/// What a compiler that only reads refuses or warns of.
+fn is_of_linker(option: &str) -> bool {
+    option.starts_with("-Wl,") || option.starts_with("-mexec-model")
 }
 
 /// The files behind the colons of rules as a compiler writes them for make: `a.o: a.c b\ c.h \`, and on from there.
