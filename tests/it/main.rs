@@ -31,6 +31,7 @@ mod serve;
 mod storage;
 mod support;
 mod tidy;
+mod tools;
 mod upstream;
 mod versions;
 mod visits;

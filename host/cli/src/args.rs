@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 pub use clap::Parser;
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
+use encaje_core::trace::PluginKind;
 
 /// An LLM server whose every changeable part is a sandboxed WebAssembly component.
 #[derive(Debug, Parser)]
@@ -147,11 +149,11 @@ pub enum Plugin {
     New {
         /// Its name: lower-case letters, digits and `-`.
         name: String,
-        /// `provider`, `storage`, `evaluator`, `instrumentor`, `retriever` or `source`.
-        #[arg(long)]
+        /// What it is.
+        #[arg(long, value_parser = kinds())]
         kind: String,
-        /// The language, e.g. `rust`, `python`, `javascript`, `typescript`, `go`, `c`.
-        #[arg(long, default_value = "rust")]
+        /// What it is written in.
+        #[arg(long, default_value = "rust", value_parser = languages())]
         lang: String,
         /// The folder [default: one of that name in the current folder].
         #[arg(long)]
@@ -205,7 +207,7 @@ pub struct Test {
     #[arg(default_value = ".")]
     pub plugin: PathBuf,
     /// The plugin's configuration, a JSON object; its manifest's defaults stand behind it.
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
     pub config: Option<String>,
     /// A host that it may ask, e.g. 127.0.0.1:11434; may be given several times.
     #[arg(long, value_name = "HOST:PORT")]
@@ -217,13 +219,13 @@ pub struct Test {
     #[arg(long = "word", value_name = "WORD")]
     pub words: Vec<String>,
     /// What an evaluator's metrics are started with, a JSON object.
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
     pub params: Option<String>,
     /// What a retriever's collections are made with, a JSON object.
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
     pub spec: Option<String>,
     /// One that does not go with it.
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
     pub other_spec: Option<String>,
     /// Where a source begins.
     #[arg(long)]
@@ -234,6 +236,22 @@ pub struct Test {
     /// Random cases of each check.
     #[arg(long)]
     pub cases: Option<u32>,
+}
+
+fn kinds() -> PossibleValuesParser {
+    PluginKind::ALL.map(PluginKind::as_str).into()
+}
+
+fn languages() -> PossibleValuesParser {
+    encaje_supply::build::languages().into()
+}
+
+/// A text that is a JSON object, as it was given.
+fn json_object(text: &str) -> Result<String, String> {
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("it is not a JSON object: {error}")),
+    }
 }
 
 /// What `model` can do.
@@ -292,4 +310,37 @@ pub struct Bench {
     /// Another server that is sent the same requests, in turns with the first, to compare with.
     #[arg(long, value_name = "URL")]
     pub baseline: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> String {
+        let line = format!("encaje plugin {line}");
+        Args::try_parse_from(line.split(' ')).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_word_that_is_not_quite_right_is_told_with_the_nearest() {
+        let kind = refused("new x1 --kind evaluater");
+        assert!(kind.contains("a similar value exists: 'evaluator'"), "{kind}");
+        let language = refused("new x1 --kind evaluator --lang pyton");
+        assert!(
+            language.contains("'python'") && language.contains("typescript"),
+            "{language}"
+        );
+    }
+
+    #[test]
+    fn what_should_be_json_is_read_before_anything_is_built() {
+        for option in ["--params", "--spec", "--other-spec", "--config"] {
+            for text in ["{", "[]", "1"] {
+                let said = refused(&format!("test {option} {text}"));
+                assert!(said.contains(option) && said.contains("not a JSON object"), "{said}");
+            }
+            let line = format!("encaje plugin test {option} {{}}");
+            Args::try_parse_from(line.split(' ')).unwrap();
+        }
+    }
 }

@@ -58,6 +58,17 @@ pub fn read_component(path: &Path) -> Result<Component> {
 /// A manifest that is no good; no guest target; a compiler that refuses.
 pub fn build(home: &EncajeHome, folder: &Path, progress: &dyn Progress) -> Result<Component> {
     let manifest = folder.join(encaje_supply::build::MANIFEST_FILE);
+    if !manifest.exists() {
+        let what = if folder.is_dir() {
+            "has no `plugin.toml`"
+        } else {
+            "is no folder"
+        };
+        bail!(
+            "`{}` {what}, so there is no plugin to build: begin one with   encaje plugin new NAME --kind KIND",
+            folder.display()
+        );
+    }
     Manifest::load(&manifest).map_err(|wrong| anyhow!("{}", render(&wrong)))?;
     let settings = guest_target::Settings::from_environment();
     let built = encaje_supply::build::build_plugin(home, folder, &settings, progress)?;

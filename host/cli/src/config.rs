@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use encaje_registry::{Environment, Flags, Registry, Settings, render};
-use encaje_supply::EncajeHome;
+use encaje_supply::{EncajeHome, HomeError};
 
 use crate::args::Common;
 
@@ -31,10 +31,41 @@ impl Config {
     /// # Errors
     /// All that is wrong with the registry, rendered; settings that are no good.
     pub fn load(common: &Common, listen: Option<std::net::SocketAddr>) -> Result<Self> {
-        let path = std::path::absolute(&common.registry)
-            .with_context(|| format!("the registry's path `{}` is no path", common.registry.display()))?;
+        let (path, folder) = place(common)?;
         let (text, registry) = read_registry(&path)?;
-        let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        Self::resolve(common, listen, (path, folder), (text, registry), EncajeHome::at)
+    }
+
+    /// The same, and nothing is made: for commands that only look.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn to_look_at(common: &Common) -> Result<Self> {
+        let (path, folder) = place(common)?;
+        let read = read_registry(&path)?;
+        Self::resolve(common, None, (path, folder), read, EncajeHome::to_look_at)
+    }
+
+    /// What holds without a registry: flags, environment, defaults. Nothing is made.
+    ///
+    /// # Errors
+    /// Settings that are no good.
+    pub fn without_registry(common: &Common) -> Result<Self> {
+        // The least that is one; it sets nothing that has an origin.
+        let text = "[server]\nstorage = \"store\"\n[plugins.store]\nkind = \"storage\"\nsource = { file = \"-\" }\n\
+                    [plugins.none]\nkind = \"provider\"\nsource = { file = \"-\" }\n[routes.\"*\"]\nto = [{ plugin = \"none\" }]\n";
+        let registry = Registry::parse(text, "none").map_err(|wrong| anyhow!("{}", render(&wrong)))?;
+        let read = (text.to_owned(), registry);
+        Self::resolve(common, None, place(common)?, read, EncajeHome::to_look_at)
+    }
+
+    fn resolve(
+        common: &Common,
+        listen: Option<std::net::SocketAddr>,
+        (path, folder): (PathBuf, PathBuf),
+        (text, registry): (String, Registry),
+        home: impl FnOnce(PathBuf) -> Result<EncajeHome, HomeError>,
+    ) -> Result<Self> {
         let environment = Environment::of_process();
         for unknown in environment.unknown() {
             tracing::warn!("{unknown}");
@@ -49,7 +80,7 @@ impl Config {
         registry
             .refuse_open_listen(settings.listen.value)
             .map_err(|refused| anyhow!("{refused}"))?;
-        let home = EncajeHome::at(settings.home.value.clone())?;
+        let home = home(settings.home.value.clone())?;
         Ok(Self {
             path,
             folder,
@@ -59,6 +90,14 @@ impl Config {
             home,
         })
     }
+}
+
+/// The registry's path and folder.
+fn place(common: &Common) -> Result<(PathBuf, PathBuf)> {
+    let path = std::path::absolute(&common.registry)
+        .with_context(|| format!("the registry's path `{}` is no path", common.registry.display()))?;
+    let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    Ok((path, folder))
 }
 
 /// Reads a registry's file; warnings go to the log.

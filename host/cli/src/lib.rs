@@ -55,7 +55,9 @@ pub fn start(args: Args) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            let text = format!("{error:#}");
+            // What is rendered with the place in its file says so itself.
+            eprintln!("{}{text}", if text.starts_with("error: ") { "" } else { "error: " });
             ExitCode::FAILURE
         }
     }

@@ -40,3 +40,6 @@ pub const WATCH_POLL: Duration = Duration::from_secs(2);
 
 /// Rounds of a `bench` in which the measured server and the baseline take turns, so that both see the same noise.
 pub const BENCH_ROUNDS: u64 = 3;
+
+/// A component that can be built can be served: neither crate knows the other's number.
+const _: () = assert!(encaje_supply::limits::COMPONENT_BYTES == encaje_runtime::limits::COMPONENT_BYTES as u64);

@@ -24,6 +24,7 @@ mod cache;
 mod component;
 mod convert;
 pub mod engine;
+pub mod fit;
 pub mod grants;
 pub mod host;
 mod lane;

@@ -44,9 +44,15 @@ pub struct Did {
 
 /// Runs a command beside the server of a folder, with this input.
 pub fn command(folder: &Path, arguments: &[&str], input: &str) -> Did {
+    command_with(folder, arguments, input, &[])
+}
+
+/// The same, in an environment that has these as well.
+pub fn command_with(folder: &Path, arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Did {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "support::process::command_line_of_a_child", "--nocapture"])
         .env(CHILD, line_beside(folder, arguments))
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,6 +1,8 @@
 //! `plugin test`: the conformance kit over one plugin, in its sandbox, with what its manifest asks for: a map and databases
 //! that are thrown away afterwards, its own metrics, the hosts that the command line allows, and no secret.
 
+mod options;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,9 +52,13 @@ pub(crate) async fn run(home: &EncajeHome, options: &Test) -> Result<()> {
         manifest,
         folder: tempfile::tempdir()?,
     };
+    options::check(subject.manifest.kind, options)?;
     let report = judge(&subject, options).await?;
     println!("{report}");
     if !report.passed() {
+        if let Some(hint) = options::hint(&subject.manifest, options) {
+            println!("{hint}");
+        }
         bail!("{} does not keep to its contract", subject.manifest.name);
     }
     Ok(())

@@ -1,27 +1,27 @@
-//! `plugin doctor`: why a component does not fit this host, in words, and what to do about it.
+//! `plugin doctor`: why a component does not fit this host, in words, and what to do about it. Names, versions and types are
+//! compared first, since there the words are best; a component that passes is then compiled, linked and instantiated, and
+//! none of its functions is called.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use encaje_core::trace::PluginKind;
 use encaje_registry::{Manifest, PREVIOUS_WIT_VERSION as PREVIOUS, WIT_VERSION as SERVED, render};
+use encaje_runtime::engine::Allocation;
+use encaje_runtime::{Runtime, fit};
+use encaje_supply::EncajeHome;
 use encaje_supply::build::component::{self, Outside};
+use encaje_supply::build::fit as supply_fit;
 
-/// The kinds, each with the interface that it exports.
-const KINDS: [&str; 6] = [
-    "provider",
-    "storage",
-    "evaluator",
-    "instrumentor",
-    "retriever",
-    "source",
-];
-
-pub(crate) fn run(file: &Path) -> Result<()> {
+pub(crate) async fn run(home: &EncajeHome, file: &Path) -> Result<()> {
     let wasm = component::read_file(file)?;
-    let wrong = findings(&wasm);
+    let Found { mut wrong, kind } = findings(&wasm);
+    if let (Some(kind), true) = (kind, wrong.is_empty()) {
+        wrong.extend(unfit(home, kind, wasm).await?);
+    }
     if wrong.is_empty() {
         println!(
-            "{}: nothing is wrong with it as far as it can be seen without running it",
+            "{}: nothing is wrong with it as far as it can be seen without calling it",
             file.display()
         );
         println!(
@@ -36,8 +36,38 @@ pub(crate) fn run(file: &Path) -> Result<()> {
     bail!("{} is not a plugin that this host can run", file.display());
 }
 
+/// What keeps an instance of it from being made.
+async fn unfit(home: &EncajeHome, kind: PluginKind, wasm: Vec<u8>) -> Result<Option<String>> {
+    let runtime = Runtime::new(home.root().join("compiled"), Allocation::OnDemand)?;
+    let Err(problem) = fit::check(&runtime, kind, wasm).await else {
+        return Ok(None);
+    };
+    let detail = problem.log_detail.as_deref().unwrap_or_default();
+    Ok(Some(format!(
+        "This host cannot make an instance of it: {}\n  {}\n  Build it again with this host's `wit` folder (`encaje plugin \
+         build` does).",
+        problem.message,
+        detail.trim_end().replace('\n', "\n  ")
+    )))
+}
+
+/// What came of the look at the file.
+struct Found {
+    wrong: Vec<String>,
+    kind: Option<PluginKind>,
+}
+
+impl Found {
+    fn only(wrong: String) -> Self {
+        Self {
+            wrong: vec![wrong],
+            kind: None,
+        }
+    }
+}
+
 /// Everything that keeps a file from being a plugin.
-fn findings(wasm: &[u8]) -> Vec<String> {
+fn findings(wasm: &[u8]) -> Found {
     if !wasm.starts_with(b"\0asm") {
         let what = match wasm {
             [0x7f, b'E', b'L', b'F', ..] => "native code, which is never accepted",
@@ -45,29 +75,45 @@ fn findings(wasm: &[u8]) -> Vec<String> {
             [] => "empty",
             _ => "something else",
         };
-        return vec![format!(
+        return Found::only(format!(
             "The file is {what}, not WebAssembly: name the .wasm file that `encaje plugin build` made."
-        )];
+        ));
     }
     if wasm.get(4..8) == Some(&[1, 0, 0, 0]) {
-        return vec![
+        return Found::only(
             "The file is a core module, not a component: build it with `encaje plugin build`, which makes a component of it."
                 .to_owned(),
-        ];
+        );
     }
     let outside = match component::inspect(wasm) {
         Ok(outside) => outside,
-        Err(error) => return vec![format!("The file is damaged: {error}. Build it again.")],
+        Err(error) => return Found::only(format!("The file is damaged: {error}. Build it again.")),
     };
     let mut wrong = Vec::new();
     let kind = manifest(&outside, &mut wrong);
-    exports(&outside, kind.as_deref(), &mut wrong);
+    exports(&outside, kind, &mut wrong);
     imports(&outside, &mut wrong);
-    wrong
+    if let (Some(kind), true) = (kind, wrong.is_empty()) {
+        types(wasm, kind, &mut wrong);
+    }
+    Found { wrong, kind }
+}
+
+/// Functions and types under the right names that are not this host's.
+fn types(wasm: &[u8], kind: PluginKind, wrong: &mut Vec<String>) {
+    match supply_fit::mismatches(wasm, kind.as_str()) {
+        Err(error) => wrong.push(format!("{error}.")),
+        Ok(differ) if differ.is_empty() => {}
+        Ok(differ) => wrong.push(format!(
+            "It was built for other contracts than this host's, under the same version:\n  {}\n  Build it again with this \
+             host's `wit` folder (`encaje plugin build` does).",
+            differ.join("\n  ")
+        )),
+    }
 }
 
 /// The kind that the manifest names.
-fn manifest(outside: &Outside, wrong: &mut Vec<String>) -> Option<String> {
+fn manifest(outside: &Outside, wrong: &mut Vec<String>) -> Option<PluginKind> {
     let Some(text) = &outside.manifest else {
         wrong.push(
             "It carries no manifest, so nothing says what it is and what it needs: build it with `encaje plugin build`, \
@@ -77,12 +123,16 @@ fn manifest(outside: &Outside, wrong: &mut Vec<String>) -> Option<String> {
         return None;
     };
     match Manifest::parse(text, "its manifest") {
-        Ok(manifest) => Some(manifest.kind.as_str().to_owned()),
+        Ok(manifest) => Some(manifest.kind),
         Err(diagnostics) => {
             wrong.push(format!("Its manifest is not sound:\n{}", render(&diagnostics)));
             None
         }
     }
+}
+
+fn kinds() -> impl Iterator<Item = &'static str> {
+    PluginKind::ALL.into_iter().map(PluginKind::as_str)
 }
 
 /// `encaje:provider/provider@0.1.0` as package, interface and version.
@@ -102,27 +152,30 @@ fn serves(package: &str, version: &str) -> bool {
     is_of(version, SERVED) || is_of(version, PREVIOUS) && ["provider", "common", "host"].contains(&package)
 }
 
-fn exports(outside: &Outside, kind: Option<&str>, wrong: &mut Vec<String>) {
+fn exports(outside: &Outside, kind: Option<PluginKind>, wrong: &mut Vec<String>) {
     let own: Vec<(&str, &str)> = outside
         .exports
         .iter()
         .filter_map(|item| parts(&item.name))
-        .filter(|(package, interface, _)| KINDS.contains(package) && package == interface)
+        .filter(|(package, interface, _)| package == interface && kinds().any(|kind| kind == *package))
         .map(|(package, _, version)| (package, version))
         .collect();
     match own.as_slice() {
         [] => wrong.push(format!(
             "It exports none of the plugin interfaces ({}): it was not built for a world of this host's `wit` folder.",
-            KINDS.map(|kind| format!("`encaje:{kind}/{kind}@{SERVED}.0`")).join(", ")
+            kinds()
+                .map(|kind| format!("`encaje:{kind}/{kind}@{SERVED}.0`"))
+                .collect::<Vec<_>>()
+                .join(", ")
         )),
         [(built, version)] if !serves(built, version) => wrong.push(format!(
             "It was built for {built} {version}, and this host serves {built} {SERVED}: build it again with this host's \
              `wit` folder (`encaje plugin build` does)."
         )),
-        [(built, _)] if kind.is_some_and(|kind| kind != *built) => wrong.push(format!(
+        [(built, _)] if kind.is_some_and(|kind| kind.as_str() != *built) => wrong.push(format!(
             "Its manifest calls it a {}, and it exports `encaje:{built}/{built}`: correct `kind` in plugin.toml, or build it \
              for the other world.",
-            kind.unwrap_or_default()
+            kind.map(PluginKind::as_str).unwrap_or_default()
         )),
         [_] => {}
         several => wrong.push(format!(
@@ -200,7 +253,7 @@ mod tests {
     fn said(outside: &Outside) -> String {
         let mut wrong = Vec::new();
         let kind = manifest(outside, &mut wrong);
-        exports(outside, kind.as_deref(), &mut wrong);
+        exports(outside, kind, &mut wrong);
         imports(outside, &mut wrong);
         wrong.join("\n")
     }
@@ -292,7 +345,7 @@ mod tests {
             (b"\0asm\x01\0\0\0", "core module"),
             (b"\0asm\x0d\0\x01\0garbage", "damaged"),
         ] {
-            let said = findings(bytes).join("\n");
+            let said = findings(bytes).wrong.join("\n");
             assert!(said.contains(word), "{word}: {said}");
         }
     }

@@ -1,6 +1,8 @@
 //! `doctor`: looks at everything that a server needs, and says what to do about what is not as it should be. Changes nothing,
 //! fetches nothing, builds nothing.
 
+mod tools;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,20 +51,24 @@ impl Doctor {
 
 pub(crate) fn run(common: &Common) -> Result<()> {
     let mut doctor = Doctor { doubts: 0, wrongs: 0 };
-    toolchains(&mut doctor);
-    match Config::load(common, None) {
+    match Config::to_look_at(common) {
         Ok(config) => {
             doctor.says("registry", Found::Well(config.path.display().to_string()));
-            settings(&config);
-            folders(&mut doctor, &config);
-            listens(&mut doctor, &config);
+            machine(&mut doctor, &config);
             secrets(&mut doctor, &config);
             for plugin in &config.registry.plugins {
                 doctor.says(&format!("plugin {}", plugin.name), plugin_of(&config, plugin));
             }
             models(&mut doctor, &config)?;
         }
-        Err(error) => doctor.says("registry", Found::Wrong(format!("{error:#}"))),
+        Err(error) => {
+            doctor.says("registry", Found::Wrong(format!("{error:#}")));
+            // What the machine has does not hang on the registry, and may be why there is none yet.
+            match Config::without_registry(common) {
+                Ok(config) => machine(&mut doctor, &config),
+                Err(error) => doctor.says("settings", Found::Wrong(format!("{error:#}"))),
+            }
+        }
     }
     println!("\n{} wrong, {} in doubt", doctor.wrongs, doctor.doubts);
     if doctor.wrongs > 0 {
@@ -85,36 +91,13 @@ fn version(program: &str, argument: &str) -> Option<String> {
         .then(|| said.lines().next().unwrap_or_default().to_owned())
 }
 
-fn toolchains(doctor: &mut Doctor) {
-    let tools = [
-        (
-            "cargo",
-            "--version",
-            "plugins in Rust are built with it: install Rust from https://rustup.rs",
-        ),
-        (
-            "gcc",
-            "--version",
-            "the server and Rust guests link with it: install the package `gcc`",
-        ),
-        (
-            "python3",
-            "--version",
-            "models from PyPI and plugins in Python, Go and C need it: install `python3-venv`",
-        ),
-        (
-            "npm",
-            "--version",
-            "plugins in JavaScript and TypeScript are built with it: install the package `npm`",
-        ),
-    ];
-    for (program, argument, why) in tools {
-        let found = match version(program, argument) {
-            Some(version) => Found::Well(version),
-            None => Found::Doubt(format!("not found; {why}")),
-        };
-        doctor.says(program, found);
-    }
+/// Settings, folders, address and tools.
+fn machine(doctor: &mut Doctor, config: &Config) {
+    settings(config);
+    folders(doctor, config);
+    listens(doctor, config);
+    let needed = tools::needed(&config.registry, &config.folder);
+    tools::look(doctor, &config.home, &config.folder, &needed);
 }
 
 fn settings(config: &Config) {
@@ -130,10 +113,12 @@ fn folders(doctor: &mut Doctor, config: &Config) {
         ("home", config.home.root().to_owned()),
         ("data", config.settings.data.value.clone()),
     ] {
-        let made = std::fs::create_dir_all(&folder);
-        let found = match made.and_then(|()| tempfile::tempfile_in(&folder)) {
-            Ok(_) => Found::Well(folder.display().to_string()),
-            Err(error) => Found::Wrong(format!("{} cannot be written: {error}", folder.display())),
+        // The nearest that is there: what lies below it is made by the first start.
+        let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(&folder);
+        let found = match tempfile::tempfile_in(there) {
+            Ok(_) if there == folder => Found::Well(folder.display().to_string()),
+            Ok(_) => Found::Well(format!("{} is made by the first start", folder.display())),
+            Err(error) => Found::Wrong(format!("{} cannot be written: {error}", there.display())),
         };
         doctor.says(what, found);
     }

@@ -35,15 +35,17 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
     if let What::Test(options) = what {
         return conformance::run(&home(common)?, &options).await;
     }
+    if let What::Doctor { file } = what {
+        return diagnose::run(&home(common)?, &file).await;
+    }
     let common = common.clone();
     // Compiling and hashing block.
     tokio::task::spawn_blocking(move || match what {
         What::List => list(&common),
         What::New { name, kind, lang, into } => begin(&name, &kind, &lang, into.as_deref()),
         What::Build { folder, output, .. } => build(&common, &folder, output.as_deref()),
-        What::Doctor { file } => diagnose::run(&file),
         What::Inspect { file } => inspect(&file),
-        What::Top { .. } | What::Test(_) => Ok(()),
+        What::Top { .. } | What::Test(_) | What::Doctor { .. } => Ok(()),
     })
     .await?
 }
@@ -85,15 +87,26 @@ fn begin(name: &str, kind: &str, language: &str, into: Option<&Path>) -> Result<
         Manifest::load(&folder.join("plugin.toml")).map_err(|wrong| anyhow::anyhow!("{}", render(&wrong)))?;
     let shown = folder.display();
     println!("{shown}: {kind} in {language}");
-    println!("build it with   encaje plugin build {shown}");
-    println!("test it with    encaje plugin test {shown}");
+    println!("build it with   encaje plugin build {}", shell(&folder));
+    println!("test it with    encaje plugin test {}", shell(&folder));
     println!("and serve it with this in registry.toml:\n");
-    println!("[plugins.{name}]\nkind = \"{kind}\"\nsource = {{ path = \"{shown}\" }}");
+    let path = toml::Value::from(shown.to_string());
+    println!("[plugins.{name}]\nkind = \"{kind}\"\nsource = {{ path = {path} }}");
     // A map of its own is the only thing that a template needs to be granted.
     if manifest.requires.kv {
         println!("allow = {{ kv = true }}");
     }
     Ok(())
+}
+
+/// A path as a shell takes it for one word.
+fn shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    match text.bytes().all(plain) && !text.starts_with('-') {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
 }
 
 fn home(common: &Common) -> Result<EncajeHome> {
@@ -126,7 +139,7 @@ pub(super) fn write(file: &Path, wasm: &[u8]) -> Result<()> {
 }
 
 fn inspect(file: &Path) -> Result<()> {
-    let wasm = component::read_file(file)?;
+    let wasm = component::read_file(file).with_context(|| format!("`{}` is no component", file.display()))?;
     let manifest = match component::read_manifest(&wasm)? {
         Some(text) => {
             let origin = format!("{} (manifest)", file.display());
@@ -150,7 +163,14 @@ fn describe(wasm: &[u8], manifest: Option<&Manifest>) -> Result<()> {
             );
             println!("publisher {}, licence {}", manifest.publisher, manifest.license);
             println!("about     {}", manifest.description);
+            println!(
+                "contracts version {}, world encaje:{}/plugin",
+                manifest.wit,
+                manifest.kind.as_str()
+            );
             println!("requires  {}", requires(manifest));
+            println!("instance  {}", manifest.instance.as_str());
+            println!("config    {}", config_keys(manifest));
         }
         None => println!("plugin    no manifest: it was not made by `encaje plugin build`"),
     }
@@ -162,6 +182,20 @@ fn describe(wasm: &[u8], manifest: Option<&Manifest>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The keys of its `config` that the manifest declares.
+fn config_keys(manifest: &Manifest) -> String {
+    let properties = manifest.config_schema.get("properties");
+    let keys: Vec<&str> = properties
+        .and_then(|properties| properties.as_object())
+        .map(|keys| keys.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    if keys.is_empty() {
+        "no keys".to_owned()
+    } else {
+        keys.join(", ")
+    }
 }
 
 fn requires(manifest: &Manifest) -> String {

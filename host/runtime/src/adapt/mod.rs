@@ -103,7 +103,7 @@ fn lacks(plugin: &str, kind: &str, error: &wasmtime::Error) -> Problem {
         encaje_core::ProblemKind::Misconfigured,
         format!(
             "The plugin `{plugin}` is no {kind} of version 0.1: its component lacks `encaje:{kind}/{kind}@0.1.0` or \
-             `encaje:common/lifecycle@0.1.0`. Build it for that world, or correct `kind` in the registry."
+             `encaje:common/lifecycle@0.1.0`. Build it for that world, or correct `kind` in its plugin.toml."
         ),
     )
     .with_detail(format!("{error:#}"))
