@@ -23,6 +23,8 @@ pub struct Settings {
     pub rerank_model: Option<String>,
     /// Tokens that an answer may have.
     pub answer_tokens: u32,
+    /// Whether a provider passes on what it does not know, so that its upstream refuses it or not; else it must itself.
+    pub forwards: bool,
     /// The `params`, a JSON text, that each metric of an evaluator is started with.
     pub params: String,
     /// Words that an instrumentor reacts to, so that there is something to find.
@@ -45,6 +47,7 @@ impl Default for Settings {
             embedding_model: None,
             rerank_model: None,
             answer_tokens: limits::ANSWER_TOKENS,
+            forwards: false,
             params: "{}".to_owned(),
             words: Vec::new(),
             spec: "{}".to_owned(),

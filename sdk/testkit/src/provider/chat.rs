@@ -34,7 +34,7 @@ pub(super) async fn finishes(s: &Subject<'_>) -> Verdict {
 pub(super) async fn usage(s: &Subject<'_>) -> Verdict {
     let answer = s.answer(s.question("Count to five.")?).await?;
     let Some(usage) = answer.usage() else {
-        return skip("it tells no usage");
+        return fail("the tokens of the answer were expected before its end, none were told");
     };
     ensure(usage.input_tokens > 0 && usage.output_tokens > 0, || {
         format!(

@@ -130,7 +130,7 @@ async fn answers(suite: &mut Suite<'_>, s: &Subject<'_>) {
 async fn parameters(suite: &mut Suite<'_>, s: &Subject<'_>) {
     let name = "several choices are given, or refused by name";
     suite.check(name, Box::pin(parameters::choices(s))).await;
-    let name = "an unknown parameter is passed on, or refused by name";
+    let name = "a parameter that nobody knows is refused by name, or left to the upstream";
     suite.check(name, Box::pin(parameters::unknown(s))).await;
     let name = "an answer has at most the tokens asked for";
     suite.check(name, Box::pin(parameters::max_tokens(s))).await;

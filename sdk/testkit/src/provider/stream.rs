@@ -39,26 +39,29 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// The answer; a refusal must be of one of these classes, and leaves the check out.
-    pub(super) fn or_skip(self, kinds: &[ProblemKind]) -> Verdict<Answer> {
+    /// A refusal must be `unsupported` and name one of these parameters, which leaves the check out.
+    pub(super) fn or_named(self, params: &[&str]) -> Verdict<Answer> {
         match self {
             Self::Answered(answer) => Ok(answer),
             Self::Refused(problem) => {
-                typed(&problem, kinds)?;
+                named(&problem, params)?;
                 Err(Fault::Skipped(format!("it refused: {}", problem.message)))
             }
         }
     }
+}
 
-    /// A refusal must be `unsupported` and name the parameter.
-    pub(super) fn or_named(self, param: &str) -> Verdict<Answer> {
-        if let Self::Refused(problem) = &self {
-            ensure(problem.param.is_some(), || {
-                format!("`param` was expected to name `{param}`, {} came", shown(problem))
-            })?;
-        }
-        self.or_skip(&[ProblemKind::Unsupported])
-    }
+/// A problem is `unsupported` and names one of these parameters, or a place inside one: a caller finds by it what to leave
+/// out, so another name is as bad as none.
+pub(super) fn named(problem: &Problem, params: &[&str]) -> Verdict {
+    typed(problem, &[ProblemKind::Unsupported])?;
+    let inside = |param: &&str| {
+        let rest = problem.param.as_deref().and_then(|own| own.strip_prefix(*param));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    ensure(params.iter().any(inside), || {
+        format!("`param` was expected to name {params:?}, {} came", shown(problem))
+    })
 }
 
 impl Subject<'_> {

@@ -4,6 +4,7 @@ use encaje_core::embeddings::{EmbedInput, EmbedRequest, EmbedResponse, Purpose, 
 use encaje_core::problem::ProblemKind;
 
 use super::Subject;
+use super::stream::named;
 use crate::generate::ODD_TEXTS;
 use crate::run::{Verdict, ensure, refused, same, shown, skip, typed};
 
@@ -121,10 +122,7 @@ pub(super) async fn dimensions(s: &Subject<'_>) -> Verdict {
             same("the dimensions", &response.dimensions, &8)
         }
         Err(problem) => {
-            ensure(problem.param.is_some(), || {
-                format!("`param` was expected to name `dimensions`, {} came", shown(&problem))
-            })?;
-            typed(&problem, &[ProblemKind::Unsupported])?;
+            named(&problem, &["dimensions"])?;
             skip(format!("it refused: {}", problem.message))
         }
     }

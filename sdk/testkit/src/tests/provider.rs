@@ -134,8 +134,11 @@ impl Parrot {
             assert!(self.wrong != "crashes", "it crashes as told");
             let mut problem = unsupported(name);
             problem.param = problem.param.filter(|_| self.wrong != "nameless");
-            return Err(problem);
+            if self.wrong != "deaf" {
+                return Err(problem);
+            }
         }
+        self.refuse_wishes(request)?;
         if request.input == Input::Messages(Vec::new()) {
             let message = if self.wrong == "silent" {
                 ""
@@ -151,6 +154,25 @@ impl Parrot {
             ));
         }
         Ok(())
+    }
+}
+
+impl Parrot {
+    /// What a provider that can do little refuses: under its name, or under another one.
+    fn refuse_wishes(&self, request: &ChatRequest) -> Result<(), Problem> {
+        let wishes = [
+            ("n", request.sampling.choices > 1),
+            ("stop", !request.sampling.stop.is_empty()),
+            ("logprobs", request.sampling.logprobs.is_some()),
+            ("tools", !request.tools.is_empty()),
+            ("response_format", request.response_format != ResponseFormat::Text),
+        ];
+        let wish = wishes.iter().find(|(_, asked)| *asked).map(|(name, _)| *name);
+        match (self.wrong, wish) {
+            ("plain", Some(name)) => Err(unsupported(name)),
+            ("other name", Some(_)) => Err(unsupported("wrong_name_entirely")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -198,10 +220,10 @@ impl Provider for Parrot {
             choice: 0,
             event: ChatEvent::Usage(usage),
         };
-        if self.wrong == "early usage" {
-            events.push_front(usage);
-        } else {
-            events.push_back(usage);
+        match self.wrong {
+            "early usage" => events.push_front(usage),
+            "uncounted answer" => {}
+            _ => events.push_back(usage),
         }
         Ok(Box::new(Saying {
             wrong: self.wrong,
@@ -310,6 +332,28 @@ async fn a_hang_is_a_failure_and_the_kit_goes_on() {
     );
 }
 
+#[tokio::test]
+async fn a_provider_may_refuse_what_it_cannot_do_by_its_name() {
+    let report = provider(&parrot("plain"), &settings()).await;
+    assert!(report.passed(), "{report}");
+    assert!(
+        report.to_string().contains("it refused: `stop` is not supported."),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn whether_a_forwarded_parameter_arrived_is_not_judged() {
+    let forwards = Settings {
+        forwards: true,
+        ..settings()
+    };
+    let report = provider(&parrot("deaf"), &forwards).await;
+    assert!(report.passed(), "{report}");
+    assert!(report.to_string().contains("whether it did is not judged"), "{report}");
+    assert!(provider(&parrot(""), &forwards).await.passed());
+}
+
 async fn caught(wrong: &'static str, check: &str) -> Report {
     let report = provider(&parrot(wrong), &settings()).await;
     assert_caught(&report, check);
@@ -324,6 +368,7 @@ async fn each_wrong_answer_is_caught_by_its_check() {
         ("unfinished", ends),
         ("goes on", ends),
         ("early usage", "usage comes once, after the last text, and adds up"),
+        ("uncounted answer", "usage comes once, after the last text, and adds up"),
         ("sums", "usage comes once, after the last text, and adds up"),
         ("one choice", "several choices are given, or refused by name"),
         ("long", "an answer has at most the tokens asked for"),
@@ -341,12 +386,18 @@ async fn each_wrong_answer_is_caught_by_its_check() {
 
 #[tokio::test]
 async fn each_wrong_refusal_and_list_is_caught_by_its_check() {
-    let extra = "an unknown parameter is passed on, or refused by name";
+    let extra = "a parameter that nobody knows is refused by name, or left to the upstream";
     for (wrong, check) in [
         ("unknown offer", "what it offers are names that the host knows"),
         ("same ids", "listed models have ids, each its own"),
         ("model", "an unknown model is refused by class"),
         ("nameless", extra),
+        ("deaf", extra),
+        ("other name", "several choices are given, or refused by name"),
+        ("other name", "a stop string is not in the answer"),
+        ("other name", "pieces of a tool call fit together"),
+        ("other name", "an answer asked for as JSON is JSON, or refused by name"),
+        ("other name", "probabilities follow their text, or are refused by name"),
         ("crashes", extra),
         ("silent", "an empty conversation is answered or refused in words"),
         ("uncounted", "tokens are counted, and more text has more"),
