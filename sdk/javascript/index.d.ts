@@ -185,5 +185,5 @@ export class Tally {
   add(value: number | null | undefined): void;
   deviation(): number;
 }
-export function events(lines: Iterable<string>): Generator<{ event: string; data: string }>;
-export function retryAfter(value: string, nowSeconds: number): number | undefined;
+export function events(lines: Iterable<string>, most?: number): Generator<{ event: string; data: string }>;
+export function retryAfterMs(headers: [string, string][], nowUs: number | bigint): number | undefined;

@@ -9,4 +9,4 @@ export { instrumentorPlugin } from "./instrumentor.js";
 export { parameters, count, word } from "./parameters.js";
 export { Tally } from "./tally.js";
 export { events } from "./sse.js";
-export { retryAfter } from "./retry-after.js";
+export { retryAfterMs } from "./retry-after.js";

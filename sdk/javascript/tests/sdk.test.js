@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import {
   Problem, Run, Tally, count, evaluatorPlugin, events, finish, instrumentorPlugin, messages, parameters, providerPlugin,
-  retryAfter, text, usage, word,
+  retryAfterMs, text, usage, word,
 } from "encaje-sdk";
 
 // What the host answers here.
@@ -100,11 +100,17 @@ test("parameters are checked at the edge", () => {
 test("events and waits are read as their specifications say", () => {
   const lines = ["event: a", "data: 1", "data:2", "", ": comment", "", "data", "", "data: cut"];
   assert.deepEqual([...events(lines)], [{ event: "a", data: "1\n2" }, { event: "message", data: "" }]);
-  assert.equal(retryAfter(" 120 ", 0), 120);
-  assert.equal(retryAfter("99999999999", 0), 86_400);
-  assert.equal(retryAfter("Thu, 01 Jan 1970 00:01:00 GMT", 20), 40);
-  assert.equal(retryAfter("Thu, 01 Jan 1970 00:00:00 GMT", 20), 0);
-  for (const bad of ["soon", "-5", "", "1 2020"]) assert.equal(retryAfter(bad, 0), undefined, bad);
+  assert.throws(() => [...events(["data: 12345", "data: 12345"], 20)], Problem);
+  // The same cases as the other languages' SDKs have.
+  for (const [value, fine, now, wait] of [
+    [" 120 ", "", 0, 120_000], ["1.5", "", 0, 1_500], ["0.0001", "", 0, 1], ["9", "2.5", 0, 3], ["", "7", 0n, 7],
+    ["9".repeat(13), "", 0, undefined], ["Thu, 01 Jan 1970 00:01:00 GMT", "", 20_000_000n, 40_000],
+    ["Thu, 01 Jan 1970 00:00:00 GMT", "", 20_000_000, 0], ["soon", "", 0, undefined], ["-5", "", 0, undefined],
+    ["1.", "", 0, undefined], ["", "", 0, undefined], ["1 2020", "", 0, undefined],
+  ]) {
+    const headers = [["Retry-After", value], ["RETRY-AFTER-MS", fine]];
+    assert.equal(retryAfterMs(headers, now), wait, `${value} ${fine}`);
+  }
 });
 
 test("the spread is that of these samples", () => {

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from encaje_sdk import Problem, case, evaluator, host, instrumentor, provider  # noqa: E402
 from encaje_sdk.parameters import count, parameters, word  # noqa: E402
 from encaje_sdk.problem import KINDS  # noqa: E402
-from encaje_sdk.retry_after import retry_after  # noqa: E402
+from encaje_sdk.retry_after import retry_after_ms  # noqa: E402
 from encaje_sdk.sse import events  # noqa: E402
 
 
@@ -167,11 +167,18 @@ class Sdk(unittest.TestCase):
     def test_events_and_waits_are_read_as_their_specifications_say(self):
         lines = ["event: a", "data: 1", "data:2", "", ": comment", "", "data", "", "data: cut"]
         self.assertEqual(list(events(lines)), [("a", "1\n2"), ("message", "")])
-        for value, now, seconds in [
-            (" 120 ", 0, 120), ("9" * 5000, 0, 86_400), ("Thu, 01 Jan 1970 00:01:00 GMT", 20, 40),
-            ("Thu, 01 Jan 1970 00:00:00 GMT", 20, 0), ("soon", 0, None), ("-5", 0, None), ("", 0, None),
+        with self.assertRaises(Problem):
+            list(events(["data: 12345", "data: 12345"], most=20))
+        # The same cases as the other languages' SDKs have.
+        for value, fine, now, wait in [
+            (" 120 ", "", 0, 120_000), ("1.5", "", 0, 1_500), ("0.0001", "", 0, 1), ("9", "2.5", 0, 3), ("", "7", 0, 7),
+            ("9" * 13, "", 0, None), ("Thu, 01 Jan 1970 00:01:00 GMT", "", 20_000_000, 40_000),
+            ("Thursday, 01-Jan-70 00:01:00 GMT", "", 20_000_000, 40_000), ("Thu Jan  1 00:01:00 1970", "", 20_000_000, 40_000),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", "", 20_000_000, 0), ("soon", "", 0, None), ("-5", "", 0, None), ("1.", "", 0, None),
+            ("", "", 0, None),
         ]:
-            self.assertEqual(retry_after(value, now), seconds, value)
+            headers = [("Retry-After", value), ("RETRY-AFTER-MS", fine)]
+            self.assertEqual(retry_after_ms(headers, now), wait, (value, fine))
 
     def test_a_test_says_what_the_host_answers(self):
         host.pretend({"a": 1})
