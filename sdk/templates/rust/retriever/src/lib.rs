@@ -10,6 +10,7 @@
 )]
 
 mod document;
+mod filter;
 
 use encaje_sdk::chunker::Chunker;
 use encaje_sdk::errors::Problem;
@@ -158,7 +159,7 @@ impl Collection for Open {
 
     fn remove(&mut self, filter: Filter) -> Result<u64, Problem> {
         let mut removed = 0;
-        for document in document::matching(self.documents()?, &filter)? {
+        for document in filter::matching(self.documents()?, &filter)? {
             removed += u64::from(kv::remove(&self.key(&document.id))?);
         }
         Ok(removed)
@@ -171,7 +172,7 @@ impl Collection for Open {
         if let Some((name, _)) = query.extra.first() {
             return Err(Problem::unsupported(format!("this retriever does not know `{name}`")).with_param(name));
         }
-        let documents = document::matching(self.documents()?, &query.where_)?;
+        let documents = filter::matching(self.documents()?, &query.where_)?;
         Ok(Found {
             hits: rank(&query.text, query.k as usize, &documents, &self.chunker),
             rung: "keyword".to_owned(),
