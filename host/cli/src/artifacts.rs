@@ -87,7 +87,7 @@ pub fn component_of(
     progress: &dyn Progress,
 ) -> Result<Component> {
     match &plugin.source {
-        PluginSource::Path(path) => build(home, &folder.join(path), progress),
+        PluginSource::Path(path) => build(home, &source_folder(folder.join(path))?, progress),
         PluginSource::File { path, .. } => {
             let component = read_component(&folder.join(path))?;
             lock.check_plugin(plugin, component.digest)?;
@@ -100,6 +100,21 @@ pub fn component_of(
             )
         }
     }
+}
+
+/// A plugin's sources, where the registry's `path` names a folder as it must.
+///
+/// # Errors
+/// A file, with the key that is for files.
+pub fn source_folder(path: PathBuf) -> Result<PathBuf> {
+    if path.is_file() {
+        let file = path.display();
+        bail!(
+            "`{file}` is a file, and `path` names a folder with a plugin's sources: write `source = {{ file = \"…\" }}` for \
+             a component, or name its folder"
+        );
+    }
+    Ok(path)
 }
 
 /// Where the models of a registry lie, once they are here: a file for GGUF, a folder otherwise.

@@ -196,7 +196,7 @@ fn manifest_of(config: &Config, plugin: &Plugin) -> Result<(String, String)> {
         Ok((text, path.display().to_string()))
     };
     match &plugin.source {
-        PluginSource::Path(folder) => read(&config.folder.join(folder).join("plugin.toml")),
+        PluginSource::Path(folder) => read(&artifacts::source_folder(config.folder.join(folder))?.join("plugin.toml")),
         PluginSource::File { path, .. } => {
             let path = config.folder.join(path);
             match component::read_manifest(&component::read_file(&path)?)? {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use encaje_registry::{Digest, Lock, Manifest, format_size, render};
-use encaje_supply::build::component;
+use encaje_registry::{Allow, Digest, Lock, Manifest, format_size, render};
+use encaje_supply::build::{MANIFEST_FILE, component};
 use encaje_supply::scaffold;
 use encaje_supply::{EncajeHome, Progress, Quiet, TerminalProgress};
 
@@ -84,7 +84,7 @@ fn begin(name: &str, kind: &str, language: &str, into: Option<&Path>) -> Result<
     let folder = into.map_or_else(|| Path::new(name).to_owned(), Path::to_owned);
     scaffold::new_plugin(name, kind, language, &folder)?;
     let manifest =
-        Manifest::load(&folder.join("plugin.toml")).map_err(|wrong| anyhow::anyhow!("{}", render(&wrong)))?;
+        Manifest::load(&folder.join(MANIFEST_FILE)).map_err(|wrong| anyhow::anyhow!("{}", render(&wrong)))?;
     let shown = folder.display();
     println!("{shown}: {kind} in {language}");
     println!("build it with   encaje plugin build {}", shell(&folder));
@@ -92,9 +92,9 @@ fn begin(name: &str, kind: &str, language: &str, into: Option<&Path>) -> Result<
     println!("and serve it with this in registry.toml:\n");
     let path = toml::Value::from(shown.to_string());
     println!("[plugins.{name}]\nkind = \"{kind}\"\nsource = {{ path = {path} }}");
-    // A map of its own is the only thing that a template needs to be granted.
-    if manifest.requires.kv {
-        println!("allow = {{ kv = true }}");
+    let allow = manifest.requires.to_allow();
+    if allow != Allow::default() {
+        println!("allow = {}", allow.to_toml());
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::diagnostic::{Span, quoted};
 use crate::limits;
 use crate::names::Name;
 use crate::reader::{Node, Shape, Table};
-use crate::registry::HostPort;
+use crate::registry::{Allow, HostPort, HttpRule, Scope, SecretBinding};
 
 const REQUIRES: Shape = Shape {
     known: &[
@@ -84,6 +84,38 @@ pub struct Requires {
 }
 
 impl Requires {
+    /// The `allow` that gives all that is needed; `NAME` and `HOST` stand where the operator must say which.
+    pub fn to_allow(&self) -> Allow {
+        let named = |need: &Need, example: &str| match need {
+            Need::No | Need::Optional => Vec::new(),
+            Need::Any => vec![example.to_owned()],
+            Need::Names(names) => names.clone(),
+        };
+        let scope = |need: &Need| match need {
+            Need::No | Need::Optional => Scope::None,
+            Need::Any => Scope::All,
+            Need::Names(names) => Scope::Only(names.clone()),
+        };
+        let example = || HostPort {
+            host: "HOST".to_owned(),
+            port: 443,
+        };
+        let hosts = named(&self.http, "HOST").into_iter();
+        let hosts = hosts.map(|host| HostPort::parse(&host).unwrap_or_else(example));
+        let secrets = named(&self.secrets, "NAME").into_iter();
+        Allow {
+            inference: named(&self.inference, "NAME"),
+            sql: named(&self.sql, "NAME"),
+            kv: self.kv,
+            metrics: self.metrics,
+            http: hosts.map(HttpRule::from).collect(),
+            secrets: secrets.map(|name| (name, SecretBinding::example(None))).collect(),
+            models: scope(&self.models),
+            vectors: scope(&self.vectors),
+            ..Allow::default()
+        }
+    }
+
     pub(super) fn read(node: &Node<'_>) -> Self {
         let Some(table) = node.table(&REQUIRES, "`[requires]` with lines such as `kv = true`") else {
             return Self::default();
