@@ -215,6 +215,21 @@ pub struct Test {
     /// The model that a provider is asked for [default: the first that it lists].
     #[arg(long)]
     pub model: Option<String>,
+    /// A provider passes on the parameters that it does not know: its upstream judges them.
+    #[arg(long)]
+    pub forwards: bool,
+    /// Tokens that an answer may have [default: 48].
+    #[arg(long, value_name = "TOKENS")]
+    pub answer_tokens: Option<u32>,
+    /// A local model that it may use: a GGUF file, or a folder of a sentence transformer; may be given several times.
+    #[arg(long = "local", value_name = "NAME=PATH")]
+    pub local: Vec<String>,
+    /// Memory that it may take, e.g. 256MiB [default: as in a registry that does not say].
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// CPU time that one call may take, e.g. 10s [default: as in a registry that does not say].
+    #[arg(long, value_name = "TIME")]
+    pub cpu: Option<String>,
     /// A word that an instrumentor reacts to; may be given several times.
     #[arg(long = "word", value_name = "WORD")]
     pub words: Vec<String>,

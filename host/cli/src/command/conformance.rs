@@ -1,5 +1,6 @@
-//! `plugin test`: the conformance kit over one plugin, in its sandbox, with what its manifest asks for: a map and databases
-//! that are thrown away afterwards, its own metrics, the hosts that the command line allows, and no secret.
+//! `plugin test`: the conformance kit over one plugin, in its sandbox and within a server's limits, with what its manifest
+//! asks for: a map and databases that are thrown away afterwards, its own metrics, the hosts and local models that the
+//! command line allows, and no secret.
 
 mod options;
 
@@ -10,10 +11,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use encaje_capabilities::egress::{Egress, Policy, Rule};
 use encaje_capabilities::kv::Kv;
 use encaje_capabilities::sql::{Databases, SqliteSource};
-use encaje_core::ports::Storage;
+use encaje_core::ports::{Inference, Storage};
 use encaje_core::trace::PluginKind;
-use encaje_inference::LocalModels;
-use encaje_registry::{HostPort, Manifest, MetricKind, Need, Requires, render};
+use encaje_inference::{Format, LocalModels, ModelLimits, ModelSpec};
+use encaje_registry::{HostPort, Manifest, MetricKind, Need, Requires, parse_duration, parse_size, render};
 use encaje_runtime::engine::Allocation;
 use encaje_runtime::{
     Capabilities, EvaluatorPlugin, InstrumentorPlugin, MetricSpec, ModelScope, Plugin, PluginLimits, PluginSpec,
@@ -27,10 +28,6 @@ use tokio::task::spawn_blocking;
 use crate::args::Test;
 use crate::artifacts;
 
-/// What a plugin that is judged may use: interpreters start with more than compiled guests ever take.
-const MEMORY: usize = 512 << 20;
-const CPU: std::time::Duration = std::time::Duration::from_secs(30);
-
 /// The plugin that is judged.
 struct Subject {
     runtime: Runtime,
@@ -38,6 +35,9 @@ struct Subject {
     manifest: Manifest,
     config: String,
     hosts: Vec<Rule>,
+    /// The local models that it may use, and their names.
+    models: (Arc<dyn Inference>, Vec<String>),
+    limits: PluginLimits,
     /// Holds the databases and maps of each start, a folder each.
     folder: tempfile::TempDir,
 }
@@ -48,6 +48,8 @@ pub(crate) async fn run(home: &EncajeHome, options: &Test) -> Result<()> {
         runtime: Runtime::new(home.root().join("compiled"), Allocation::PooledIfPossible)?,
         config: config(&manifest, options.config.as_deref())?,
         hosts: hosts(&options.http)?,
+        models: models(&options.local)?,
+        limits: limits(options)?,
         wasm,
         manifest,
         folder: tempfile::tempdir()?,
@@ -106,6 +108,41 @@ fn hosts(named: &[String]) -> Result<Vec<Rule>> {
     named.iter().map(rule).collect()
 }
 
+/// The local models of the command line.
+fn models(named: &[String]) -> Result<(Arc<dyn Inference>, Vec<String>)> {
+    let spec = |text: &String| {
+        let (name, path) = text
+            .split_once('=')
+            .with_context(|| format!("`{text}` is no model: write --local NAME=PATH"))?;
+        let path = PathBuf::from(path);
+        Ok(ModelSpec {
+            id: name.to_owned(),
+            format: match path.is_dir() {
+                true => Format::SentenceTransformer,
+                false => Format::Gguf,
+            },
+            path,
+            limits: ModelLimits::default(),
+        })
+    };
+    let specs = named.iter().map(spec).collect::<Result<Vec<_>>>()?;
+    let names = specs.iter().map(|spec| spec.id.clone()).collect();
+    Ok((Arc::new(LocalModels::new(specs)?), names))
+}
+
+/// What a server would give it, unless the command line says otherwise: what passes here must not fail there.
+fn limits(options: &Test) -> Result<PluginLimits> {
+    let mut limits = PluginLimits::default();
+    if let Some(text) = &options.memory {
+        let bytes = parse_size(text).with_context(|| format!("`{text}` is no size: write e.g. --memory 256MiB"))?;
+        limits.memory = usize::try_from(bytes)?;
+    }
+    if let Some(text) = &options.cpu {
+        limits.cpu = parse_duration(text).with_context(|| format!("`{text}` is no time: write e.g. --cpu 10s"))?;
+    }
+    Ok(limits)
+}
+
 impl Subject {
     /// Loads it anew, with an empty map and empty databases.
     async fn load(&self) -> Result<Plugin> {
@@ -116,11 +153,7 @@ impl Subject {
             wasm: self.wasm.clone(),
             config: self.config.clone(),
             capabilities: self.capabilities(folder).await?,
-            limits: PluginLimits {
-                memory: MEMORY,
-                cpu: CPU,
-                ..PluginLimits::default()
-            },
+            limits: self.limits,
             uses: 1,
         };
         let runtime = self.runtime.clone();
@@ -166,7 +199,7 @@ impl Subject {
             sql,
             kv,
             inference: match requires.inference.is_some() {
-                true => Some((Arc::new(LocalModels::new(Vec::new())?), Vec::new())),
+                true => Some(self.models.clone()),
                 false => None,
             },
             http: match requires.http.is_some() {
@@ -230,6 +263,8 @@ fn settings(options: &Test) -> Settings {
     settings.seed = options.seed;
     settings.cases = options.cases.unwrap_or(settings.cases);
     settings.model.clone_from(&options.model);
+    settings.forwards = options.forwards;
+    settings.answer_tokens = options.answer_tokens.unwrap_or(settings.answer_tokens);
     settings.words.clone_from(&options.words);
     settings.other_spec.clone_from(&options.other_spec);
     settings.params = options.params.clone().unwrap_or(settings.params);

@@ -100,7 +100,11 @@ pub(super) async fn unknown_model(s: &Subject<'_>) -> Verdict {
         ..ChatRequest::question("encaje-testkit/no-such-model", "Hello.")
     };
     match s.ask(request).await? {
-        Asked::Refused(problem) => typed(&problem, &[ProblemKind::NotFound, ProblemKind::InvalidRequest]),
+        // `denied` is the host's word for a model of its own that the plugin was not granted.
+        Asked::Refused(problem) => typed(
+            &problem,
+            &[ProblemKind::NotFound, ProblemKind::InvalidRequest, ProblemKind::Denied],
+        ),
         Asked::Answered(_) => skip("it answers any model's name"),
     }
 }

@@ -1,6 +1,6 @@
 //! Embeddings and rankings: shapes, orders, numbers. What a vector means is not judged.
 
-use encaje_core::embeddings::{EmbedInput, EmbedRequest, EmbedResponse, Purpose, RerankRequest};
+use encaje_core::embeddings::{EmbedInput, EmbedRequest, EmbedResponse, Purpose, Ranked, RerankRequest};
 use encaje_core::problem::ProblemKind;
 
 use super::Subject;
@@ -26,6 +26,17 @@ impl Subject<'_> {
     async fn embed(&self, texts: &[&str]) -> Verdict<EmbedResponse> {
         let request = self.embedding(texts)?;
         Ok(self.port.embed(&self.settings.call(), request).await?)
+    }
+
+    /// A ranking; a model that ranks nothing is no fault of a provider that may have others.
+    async fn ranked(&self, request: RerankRequest) -> Verdict<Vec<Ranked>> {
+        match self.port.rerank(&self.settings.call(), request).await {
+            Err(problem) if problem.kind == ProblemKind::Unsupported => {
+                named(&problem, &["model"])?;
+                skip(format!("it refused: {}", problem.message))
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     fn ranking(&self, top: Option<u32>) -> Verdict<RerankRequest> {
@@ -131,7 +142,7 @@ pub(super) async fn dimensions(s: &Subject<'_>) -> Verdict {
 pub(super) async fn ranking(s: &Subject<'_>) -> Verdict {
     let request = s.ranking(None)?;
     let count = request.documents.len();
-    let ranked = s.port.rerank(&s.settings.call(), request).await?;
+    let ranked = s.ranked(request).await?;
     let mut places: Vec<usize> = ranked.iter().map(|one| one.index as usize).collect();
     places.sort_unstable();
     same("the documents that are ranked", &places, &(0..count).collect())?;
@@ -142,6 +153,6 @@ pub(super) async fn ranking(s: &Subject<'_>) -> Verdict {
 }
 
 pub(super) async fn top(s: &Subject<'_>) -> Verdict {
-    let ranked = s.port.rerank(&s.settings.call(), s.ranking(Some(2))?).await?;
+    let ranked = s.ranked(s.ranking(Some(2))?).await?;
     same("how many are ranked", &ranked.len(), &2)
 }
