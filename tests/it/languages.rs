@@ -4,7 +4,7 @@
 use encaje_core::evaluation::Sample;
 use encaje_core::ports::Evaluator;
 use encaje_core::trace::PluginKind;
-use encaje_runtime::{EvaluatorPlugin, InstrumentorPlugin, Plugin, PluginLimits};
+use encaje_runtime::{EvaluatorPlugin, InstrumentorPlugin, Plugin};
 use encaje_supply::build::build_plugin;
 use encaje_supply::{TerminalProgress, guest_target};
 
@@ -32,12 +32,6 @@ async fn loaded(folder: &str, kind: PluginKind, config: &str) -> Plugin {
     let built = built.await.unwrap().unwrap_or_else(|error| panic!("{folder}: {error}"));
     let mut spec = spec(folder, kind, "plugins/provider-stub", config);
     spec.wasm = std::fs::read(built.wasm).unwrap();
-    // An interpreter starts with more than a compiled guest ever takes.
-    spec.limits = PluginLimits {
-        memory: 256 << 20,
-        cpu: std::time::Duration::from_secs(20),
-        ..PluginLimits::default()
-    };
     tokio::task::spawn_blocking(move || Plugin::load(&runtime(), spec))
         .await
         .unwrap()

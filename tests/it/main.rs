@@ -16,6 +16,7 @@ mod guides;
 mod hog;
 mod hostile;
 mod inference;
+mod judged;
 mod kinds;
 mod languages;
 mod loading;

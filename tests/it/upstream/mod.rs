@@ -9,6 +9,7 @@
 pub mod answers;
 pub mod behaviour;
 pub mod encode;
+pub mod ollama;
 pub mod wire;
 
 use std::collections::VecDeque;
