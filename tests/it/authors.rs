@@ -3,52 +3,16 @@
 use std::path::Path;
 
 use encaje_core::trace::PluginKind;
-use encaje_runtime::{
-    EvaluatorPlugin, InstrumentorPlugin, Plugin, ProviderPlugin, RetrieverPlugin, SourcePlugin, StoragePlugin,
-};
 use encaje_supply::build::{build_plugin, run_native_tests};
 use encaje_supply::{TerminalProgress, guest_target};
 
 use crate::support::process::command;
-use crate::support::{home, root, runtime, spec};
-
-/// Loads a component of a kind and runs its check, with a map of its own.
-async fn starts(kind: PluginKind, wasm: Vec<u8>, config: &str) -> Result<(), encaje_core::Problem> {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spec = spec("new", kind, "plugins/provider-stub", config);
-    spec.wasm = wasm;
-    spec.capabilities.kv = Some(encaje_capabilities::kv::Kv::open(folder.path()).await.unwrap());
-    let plugin = tokio::task::spawn_blocking(move || Plugin::load(&runtime(), spec))
-        .await
-        .unwrap()?;
-    match kind {
-        PluginKind::Provider => ProviderPlugin::start(plugin).await.map(drop),
-        PluginKind::Storage => StoragePlugin::start(plugin).await.map(drop),
-        PluginKind::Evaluator => EvaluatorPlugin::start(plugin).await.map(drop),
-        PluginKind::Instrumentor => InstrumentorPlugin::start(plugin).await.map(drop),
-        PluginKind::Retriever => RetrieverPlugin::start(plugin).await.map(drop),
-        PluginKind::Source => SourcePlugin::start(plugin).await.map(drop),
-    }
-}
-
-/// The configuration that a server would give it: the defaults of its manifest.
-fn defaults(folder: &Path, kind: PluginKind) -> String {
-    let manifest = encaje_registry::Manifest::load(&folder.join("plugin.toml")).unwrap();
-    let text = format!(
-        "[plugins.new]\nkind = \"{}\"\nsource = {{ path = \"x\" }}\nallow = {{ kv = true }}\n\
-         [plugins.store]\nkind = \"storage\"\nsource = {{ path = \"y\" }}\n\
-         [plugins.up]\nkind = \"provider\"\nsource = {{ path = \"z\" }}\n[routes.\"*\"]\nto = [{{ plugin = \"up\" }}]\n\
-         [server]\nstorage = \"store\"\n",
-        kind.as_str()
-    );
-    let registry = encaje_registry::Registry::parse(&text, "registry.toml").unwrap();
-    let resolved = registry.resolve(registry.plugin("new").unwrap(), &manifest).unwrap();
-    resolved.config.to_string()
-}
+use crate::support::{ServerProcess, home, registry, root};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_plugin_of_each_kind_passes_its_tests_builds_and_starts() {
+async fn a_new_plugin_of_each_kind_passes_its_tests_and_the_kit_and_serves() {
     let folder = tempfile::tempdir().unwrap();
+    let mut registry = "[server]\nstorage = \"my-storage\"\n\n".to_owned();
     for kind in PluginKind::ALL {
         let name = format!("my-{}", kind.as_str());
         let here = folder.path().join(&name);
@@ -66,17 +30,15 @@ async fn a_new_plugin_of_each_kind_passes_its_tests_builds_and_starts() {
         ];
         let begun = command(folder.path(), &arguments, "");
         assert!(begun.well, "{}", begun.said);
-        assert!(begun.said.contains(&format!("[plugins.{name}]")), "{}", begun.said);
+        registry += &block(&begun.said, &into, &name);
         let tested =
             tokio::task::block_in_place(|| run_native_tests(&home(), &here, &TerminalProgress::new())).unwrap();
         assert!(tested.passed > 0 && tested.ignored == 0, "{name}: {tested:?}");
         let settings = guest_target::Settings::from_environment();
         let built =
             tokio::task::block_in_place(|| build_plugin(&home(), &here, &settings, &TerminalProgress::new())).unwrap();
-        let wasm = std::fs::read(&built.wasm).unwrap();
-        starts(kind, wasm, &defaults(&here, kind))
-            .await
-            .unwrap_or_else(|problem| panic!("{name}: {problem}"));
+        let judged = command(folder.path(), &["plugin", "test", &into, "--cases", "4"], "");
+        assert!(judged.well, "{name}\n{}", judged.said);
         let fits = command(folder.path(), &["plugin", "doctor", built.wasm.to_str().unwrap()], "");
         assert!(fits.well && fits.said.contains("nothing is wrong"), "{}", fits.said);
         let arguments = ["plugin", "test", &into, "--cases", "8", "--location", "text:"];
@@ -157,6 +119,12 @@ fn two_plugins_of_one_name_are_not_taken_for_each_other() {
             "{place} does not say `{word}`"
         );
     }
+    // What was printed is all that a server needs.
+    registry += "[routes.\"*\"]\nto = [{ plugin = \"my-provider\" }]\n";
+    let server = ServerProcess::start(folder.path(), &registry, &[]);
+    let answer = server.chat("any", "The sea is deep.").await;
+    assert_eq!(answer.status, 200, "{}\n{}", answer.body, server.log());
+    server.stop();
 }
 
 #[test]
@@ -192,90 +160,29 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
     );
 }
 
-/// The repository's own plugins, and what the kit must be told to judge all that they do.
-const JUDGED: [(&str, &[&str]); 15] = [
-    ("plugins/provider-stub", &[]),
-    ("plugins/provider-local", &[]),
-    ("plugins/storage-sqlite", &[]),
-    ("plugins/evaluator-exact", &[]),
-    (
-        "plugins/instrumentor-guard",
-        &[
-            "--word",
-            "kraken",
-            "--config",
-            r#"{"keywords":["kraken"],"action":"redact"}"#,
-        ],
-    ),
-    (
-        "plugins/retriever-memory",
-        &[
-            "--spec",
-            r#"{"passage_bytes":600}"#,
-            "--other-spec",
-            r#"{"passage_bytes":64}"#,
-        ],
-    ),
-    (
-        "plugins/source-text",
-        &[
-            "--location",
-            "text:",
-            "--config",
-            r#"{"texts":{"a":"The sea.","b":"A hill."}}"#,
-        ],
-    ),
-    ("plugins/examples/exact-python", &[]),
-    ("plugins/examples/exact-javascript", &[]),
-    ("plugins/examples/exact-go", &[]),
-    ("plugins/examples/exact-c", &[]),
-    ("plugins/examples/evaluator-readability", &[]),
-    ("plugins/examples/evaluator-distance", &[]),
-    ("plugins/examples/instrumentor-keywords", &["--word", "password"]),
-    // Not served to anybody: it shows that the kit judges the previous version of the contracts as well.
-    ("tests/fixtures/previous-provider", &[]),
-];
-
-#[test]
-fn the_repositorys_own_plugins_pass_the_conformance_kit() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut failed = Vec::new();
-    for (plugin, options) in JUDGED {
-        let path = root().join(plugin).display().to_string();
-        let arguments = [&["plugin", "test", &path, "--cases", "8"], options].concat();
-        let judged = command(folder.path(), &arguments, "");
-        if !judged.well {
-            failed.push(format!("{plugin}\n{}", judged.said));
-        }
+/// The block that `plugin new` prints for the registry; the template's own README must show the same.
+fn block(said: &str, into: &str, name: &str) -> String {
+    let lines = said.lines().skip_while(|line| !line.starts_with("[plugins."));
+    let lines: Vec<&str> = lines
+        .take_while(|line| line.starts_with("[plugins.") || line.contains(" = "))
+        .collect();
+    assert!(lines.len() >= 3, "{said}");
+    let readme = std::fs::read_to_string(Path::new(into).join("README.md")).unwrap();
+    for line in &lines {
+        let line = line.replace(into, name);
+        assert!(readme.contains(&line), "{into}: the README lacks `{line}`");
     }
-    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    lines.join("\n") + "\n\n"
 }
 
-#[test]
-fn a_plugin_that_does_not_keep_to_its_contract_fails_the_kit() {
-    let folder = tempfile::tempdir().unwrap();
-    for fixture in ["never-ends", "traps"] {
-        let path = root().join("tests/fixtures").join(fixture).display().to_string();
-        let judged = command(
-            folder.path(),
-            &["plugin", "test", &path, "--model", "any", "--cases", "2"],
-            "",
-        );
-        assert!(
-            !judged.well && judged.said.contains("FAILED"),
-            "{fixture}: {}",
-            judged.said
-        );
-    }
-}
-
-#[test]
-fn a_new_plugin_in_every_other_language_builds_and_passes_the_kit() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_plugin_in_every_other_language_passes_the_kit_and_serves() {
     let folder = tempfile::tempdir().unwrap();
     let mut failed = Vec::new();
     let templates = encaje_supply::scaffold::templates();
     let others: Vec<_> = templates.iter().filter(|(language, _)| language != "rust").collect();
     assert!(others.len() >= 10, "{others:?}");
+    let (mut registry, mut models) = (registry("stub"), Vec::new());
     for (language, kind) in others {
         let name = format!("my-{language}-{kind}");
         let into = folder.path().join(&name).display().to_string();
@@ -287,10 +194,36 @@ fn a_new_plugin_in_every_other_language_builds_and_passes_the_kit() {
             "",
         );
         assert!(begun.well, "{}", begun.said);
+        registry += &block(&begun.said, &into, &name);
+        if kind == "provider" {
+            registry += &format!("[routes.{name}]\nto = [{{ plugin = \"{name}\" }}]\n\n");
+            models.push(name);
+        }
         let judged = command(folder.path(), &["plugin", "test", &into, "--cases", "2"], "");
         if !judged.well {
             failed.push(format!("{language} {kind}\n{}", judged.said));
         }
+        // The build has brought the toolchain by now.
+        crate::guests::readme_tests_run(Path::new(&into));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    // All of them at once, as their blocks have them, within the limits of a server.
+    let server = ServerProcess::start(folder.path(), &registry, &[]);
+    for model in &models {
+        let answer = server.chat(model, "The sea is deep.").await;
+        assert_eq!(answer.status, 200, "{model}: {}\n{}", answer.body, server.log());
+    }
+    server.stop();
+}
+
+#[test]
+fn a_path_that_is_a_file_is_told_what_files_are_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine.wasm"), b"x").unwrap();
+    let block = "\n[plugins.mine]\nkind = \"provider\"\nsource = { path = \"mine.wasm\" }\n";
+    std::fs::write(folder.path().join("registry.toml"), registry("stub") + block).unwrap();
+    for arguments in [&["doctor"][..], &["plugin", "list"]] {
+        let said = command(folder.path(), arguments, "").said;
+        assert!(said.contains("source = { file = "), "{arguments:?}: {said}");
+    }
 }

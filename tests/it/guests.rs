@@ -26,50 +26,85 @@ fn the_sdks_own_tests_pass() {
     tests_of("sdk/rust", 40);
 }
 
-/// What fuzzing has found and was mended, and where it begins; minutes of fuzzing are for `cargo fuzz`.
+/// The committed inputs, from which fuzzing begins; minutes of fuzzing are for `cargo fuzz`.
 #[test]
 fn the_inputs_for_the_fuzzer_hold() {
     tests_of("fuzz", 5);
 }
 
-/// The path, and behind it the Node.js that the builds brought, where the machine has none.
+/// The path, and behind it the Node.js and the Go that the builds brought, where the machine has none.
 fn path_with_node() -> std::ffi::OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let own = file_named("node", &home().toolchains()).and_then(|node| Some(node.parent()?.to_owned()));
+    let brought = ["node", "go"].map(|name| file_named(name, &home().toolchains()));
+    let own = brought
+        .into_iter()
+        .flatten()
+        .filter_map(|program| Some(program.parent()?.to_owned()));
     std::env::join_paths(std::env::split_paths(&path).chain(own)).unwrap()
 }
 
-/// Runs a program in a folder of the repository; its output is the failure's message.
-fn runs(folder: &str, program: &std::path::Path, arguments: &[&str]) {
+/// How many tests ran, in the words of Python's `unittest`, of Node.js, of `go test -v`, of a program in C.
+fn tests_in(said: &str) -> usize {
+    let number = |rest: &str| rest.split_whitespace().next()?.parse::<usize>().ok();
+    let numbered = |line: &str| {
+        let starts = ["Ran ", "# pass ", "\u{2139} pass "];
+        starts.iter().find_map(|start| number(line.strip_prefix(start)?))
+    };
+    let counted: usize = said.lines().filter_map(numbered).sum();
+    counted + said.matches("--- PASS").count() + said.matches("all tests passed").count()
+}
+
+/// Runs the tests of a folder: it ends well, and at least one test ran.
+pub fn tests_run(folder: &std::path::Path, program: &std::path::Path, arguments: &[&str]) {
+    let said = runs(folder, program, arguments);
+    assert!(tests_in(&said) > 0, "{}: no test ran\n{said}", folder.display());
+}
+
+/// Runs the line of a new plugin's README that tests it, as its author would.
+pub fn readme_tests_run(folder: &std::path::Path) {
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let starts = ["python3 -m unittest", "npm test", "go test ", "cc -std"];
+    let lines = readme.lines().map(|line| line.trim_start_matches("- `"));
+    let mut tested = lines.filter(|line| starts.iter().any(|start| line.starts_with(start)));
+    let line = tested.next().unwrap().split('`').next().unwrap();
+    // The packages' own `npm` may be missing where the builds brought a Node.js.
+    let script = || {
+        let package = std::fs::read_to_string(folder.join("package.json")).unwrap();
+        let package: serde_json::Value = serde_json::from_str(&package).unwrap();
+        package["scripts"]["test"].as_str().unwrap().to_owned()
+    };
+    let line = if line == "npm test" { script() } else { line.to_owned() };
+    tests_run(folder, "sh".as_ref(), &["-c", &line]);
+}
+
+/// Runs a program in a folder; its output is the failure's message.
+fn runs(folder: &std::path::Path, program: &std::path::Path, arguments: &[&str]) -> String {
     let ran = std::process::Command::new(program)
         .args(arguments)
-        .current_dir(root().join(folder))
+        .current_dir(folder)
         .env("PATH", path_with_node())
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("GOFLAGS", "-mod=mod -buildvcs=false")
+        .env("GOFLAGS", "-mod=mod -buildvcs=false -v")
         .env("GOPROXY", "off")
         .env("GOTOOLCHAIN", "local")
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        ran.status.success(),
-        "{folder}\n{}{}",
-        text(&ran.stdout),
-        text(&ran.stderr)
-    );
+    let said = text(&ran.stdout) + &text(&ran.stderr);
+    assert!(ran.status.success(), "{}\n{said}", folder.display());
+    said
 }
 
 #[test]
 fn the_python_and_javascript_sdks_and_examples_pass_their_own_tests() {
-    runs(
-        "sdk/python",
+    tests_run(
+        &root().join("sdk/python"),
         "python3".as_ref(),
         &["-m", "unittest", "discover", "-s", "tests"],
     );
     for example in ["exact-python", "evaluator-readability"] {
-        runs(
-            &format!("plugins/examples/{example}"),
+        tests_run(
+            &root().join("plugins/examples").join(example),
             "python3".as_ref(),
             &["-m", "unittest"],
         );
@@ -84,8 +119,8 @@ fn the_python_and_javascript_sdks_and_examples_pass_their_own_tests() {
     ] {
         let package = std::fs::read_to_string(root().join(place).join("package.json")).unwrap();
         let package: serde_json::Value = serde_json::from_str(&package).unwrap();
-        runs(
-            place,
+        tests_run(
+            &root().join(place),
             "sh".as_ref(),
             &["-c", package["scripts"]["test"].as_str().unwrap()],
         );
@@ -117,8 +152,9 @@ fn the_c_sdk_and_examples_pass_their_own_tests() {
         let program = folder.path().join("test");
         let output = program.display().to_string();
         let options = ["-std=c17", "-I.", "-I../../../sdk/c", "-o", &output];
-        runs(place, "gcc".as_ref(), &[&options[..], sources].concat());
-        runs(place, &program, &[]);
+        let place = root().join(place);
+        runs(&place, "gcc".as_ref(), &[&options[..], sources].concat());
+        tests_run(&place, &program, &[]);
     }
 }
 
@@ -133,7 +169,7 @@ fn the_go_sdk_and_examples_pass_their_own_tests() {
         ("plugins/examples/exact-go", &["./metric"]),
         ("plugins/examples/provider-ollama", &["./wire"]),
     ] {
-        runs(place, &go, &[&["test"], packages].concat());
+        tests_run(&root().join(place), &go, &[&["test"], packages].concat());
     }
 }
 
