@@ -37,14 +37,22 @@ async fn a_new_plugin_of_each_kind_passes_its_tests_and_the_kit_and_serves() {
         let settings = guest_target::Settings::from_environment();
         let built =
             tokio::task::block_in_place(|| build_plugin(&home(), &here, &settings, &TerminalProgress::new())).unwrap();
-        let judged = command(folder.path(), &["plugin", "test", &into, "--cases", "4"], "");
-        assert!(judged.well, "{name}\n{}", judged.said);
         let fits = command(folder.path(), &["plugin", "doctor", built.wasm.to_str().unwrap()], "");
         assert!(fits.well && fits.said.contains("nothing is wrong"), "{}", fits.said);
-        let arguments = ["plugin", "test", &into, "--cases", "8", "--location", "text:"];
-        let judged = command(folder.path(), &arguments, "");
+        let judging = ["plugin", "test", &into, "--cases", "8"];
+        let location: &[&str] = match kind {
+            PluginKind::Source => &["--location", "text:"],
+            _ => &[],
+        };
+        let judged = command(folder.path(), &[&judging, location].concat(), "");
         assert!(judged.well, "{name}\n{}", judged.said);
     }
+    // What was printed is all that a server needs.
+    registry += "[routes.\"*\"]\nto = [{ plugin = \"my-provider\" }]\n";
+    let server = ServerProcess::start(folder.path(), &registry, &[]);
+    let answer = server.chat("any", "The sea is deep.").await;
+    assert_eq!(answer.status, 200, "{}\n{}", answer.body, server.log());
+    server.stop();
 }
 
 /// Where a plugin that needs nothing but this text is declared.
@@ -89,20 +97,21 @@ fn what_a_new_plugin_says_of_the_registry_is_all_that_it_needs() {
 #[test]
 fn two_plugins_of_one_name_are_not_taken_for_each_other() {
     let folder = tempfile::tempdir().unwrap();
-    let home = encaje_supply::EncajeHome::at(folder.path().join("home")).unwrap();
     let settings = guest_target::Settings::from_environment();
-    // Its target lies where all tests have it; the builds of these two are thrown away.
-    std::os::unix::fs::symlink(crate::support::home().toolchains(), home.toolchains()).unwrap();
     let build = |place: &str, said: &str| {
         let here = folder.path().join(place);
-        std::fs::create_dir_all(here.join("src")).unwrap();
-        let manifest = "[package]\nname = \"twin\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n\
-            [lib]\ncrate-type = [\"cdylib\"]\n";
-        std::fs::write(here.join("Cargo.toml"), manifest).unwrap();
-        std::fs::write(here.join("plugin.toml"), "name = \"twin\"\n").unwrap();
-        let source = format!("#[unsafe(no_mangle)]\npub static SAID: [u8; 8] = *b\"{said}\";\n");
-        std::fs::write(here.join("src/lib.rs"), source).unwrap();
-        let built = build_plugin(&home, &here, &settings, &TerminalProgress::new()).unwrap();
+        let source = here.join("src/lib.rs");
+        if !here.exists() {
+            let into = here.display().to_string();
+            let begin = ["plugin", "new", "twin", "--kind", "evaluator", "--into", &into];
+            let begun = command(folder.path(), &begin, "");
+            assert!(begun.well, "{}", begun.said);
+            std::fs::copy(&source, here.join("template")).unwrap();
+        }
+        let template = std::fs::read_to_string(here.join("template")).unwrap();
+        let own = format!("\n#[unsafe(no_mangle)]\nstatic SAID: [u8; 8] = *b\"{said}\";\n");
+        std::fs::write(&source, template + &own).unwrap();
+        let built = build_plugin(&home(), &here, &settings, &TerminalProgress::new()).unwrap();
         std::fs::read(built.wasm).unwrap()
     };
     let says = |wasm: &[u8], word: &str| wasm.windows(word.len()).any(|bytes| bytes == word.as_bytes());
@@ -119,12 +128,6 @@ fn two_plugins_of_one_name_are_not_taken_for_each_other() {
             "{place} does not say `{word}`"
         );
     }
-    // What was printed is all that a server needs.
-    registry += "[routes.\"*\"]\nto = [{ plugin = \"my-provider\" }]\n";
-    let server = ServerProcess::start(folder.path(), &registry, &[]);
-    let answer = server.chat("any", "The sea is deep.").await;
-    assert_eq!(answer.status, 200, "{}\n{}", answer.body, server.log());
-    server.stop();
 }
 
 #[test]

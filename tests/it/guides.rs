@@ -99,7 +99,7 @@ fn a_guide_that_is_wrong_fails_where_it_is_wrong() {
     Reader::new().follow(RIGHT).unwrap();
     for (right, wrong, line, said) in [
         (": source in rust", ": source in lace", 7, "tiny: source in rust"),
-        ("--kind source", "--kind sauce", 3, "there is no template of a sauce"),
+        ("--kind source", "--kind sauce", 3, "invalid value 'sauce'"),
         ("-publisher = \"me\"", "-publisher = \"them\"", 12, "0 times"),
         ("```text\n1\n", "```text\n2\n", 21, "but it printed\n1\n"),
     ] {

@@ -24,7 +24,7 @@ const fn judged(plugin: &'static str, options: &'static [&'static str], skips: &
 const ANY_MODEL: &str = "an unknown model";
 const RANKING: [&str; 2] = ["a ranking names", "a ranking has"];
 
-const OWN: [Judged; 14] = [
+const OWN: [Judged; 15] = [
     judged("plugins/provider-stub", &[], &[ANY_MODEL, RANKING[0], RANKING[1]]),
     judged("plugins/storage-sqlite", &[], &[]),
     judged("plugins/evaluator-exact", &[], &[]),
@@ -69,6 +69,23 @@ const OWN: [Judged; 14] = [
         &["a sample that lacks what is needed"],
     ),
     judged("plugins/examples/evaluator-distance", &[], &[]),
+    // Not served to anybody: it shows that the kit judges the contracts' previous version as well.
+    judged(
+        "tests/fixtures/previous-provider",
+        &[],
+        &[
+            ANY_MODEL,
+            "several choices",
+            "a stop string",
+            "pieces of a tool call",
+            "an answer asked for as JSON",
+            "probabilities follow",
+            "tokens are counted",
+            "a length of vectors",
+            RANKING[0],
+            RANKING[1],
+        ],
+    ),
     judged(
         "plugins/examples/instrumentor-keywords",
         &["--word", "swordfish"],
@@ -347,8 +364,17 @@ fn each_fault_of_a_wrong_plugin_of_each_kind_fails_the_check_that_is_about_it() 
     let judge = |kind: &str, fault: &str| {
         let config = serde_json::json!({ "fault": fault }).to_string();
         // The filters of a storage and of a retriever need some cases to be met.
-        let options = ["--config", &config, "--location", "text:", "--cases", "6"];
-        kit(folder.path(), &format!("tests/fixtures/wrong-{kind}"), &options)
+        let options = ["--config", &config, "--cases", "6"];
+        let location: &[&str] = if kind == "source" {
+            &["--location", "text:"]
+        } else {
+            &[]
+        };
+        kit(
+            folder.path(),
+            &format!("tests/fixtures/wrong-{kind}"),
+            &[&options, location].concat(),
+        )
     };
     // Each run is a process of its own that mostly waits for one core.
     std::thread::scope(|scope| {

@@ -81,7 +81,7 @@ pub fn templates() -> Vec<(String, String)> {
 /// [`ScaffoldError`]; then nothing of the plugin was written.
 pub fn new_plugin(name: &str, kind: &str, language: &str, folder: &Path) -> Result<(), ScaffoldError> {
     check_name(name)?;
-    if reserved(language).contains(&name) {
+    if is_reserved(language, name) {
         return Err(ScaffoldError::Reserved {
             name: name.to_owned(),
             language: language.to_owned(),
@@ -123,133 +123,26 @@ fn nearest(kind: &str, language: &str) -> String {
     format!("{in_language}; {of_kind}")
 }
 
-/// Names that a plugin's own module or crate cannot have, since a tool takes them for something else.
-fn reserved(language: &str) -> &'static [&'static str] {
-    match language {
-        // The folders of the standard library, the commands' and the SDK's module: they are looked for before the plugin.
-        "go" => &[
-            "archive",
-            "bufio",
-            "builtin",
-            "bytes",
-            "cmd",
-            "cmp",
-            "compress",
-            "container",
-            "context",
-            "crypto",
-            "database",
-            "debug",
-            "embed",
-            "encaje",
-            "encoding",
-            "errors",
-            "expvar",
-            "flag",
-            "fmt",
-            "go",
-            "hash",
-            "html",
-            "image",
-            "index",
-            "internal",
-            "io",
-            "iter",
-            "log",
-            "main",
-            "maps",
-            "math",
-            "mime",
-            "net",
-            "os",
-            "path",
-            "plugin",
-            "reflect",
-            "regexp",
-            "runtime",
-            "slices",
-            "sort",
-            "std",
-            "strconv",
-            "strings",
-            "structs",
-            "sync",
-            "syscall",
-            "testing",
-            "text",
-            "time",
-            "unicode",
-            "unique",
-            "unsafe",
-            "vendor",
-            "weak",
-        ],
-        // Crates that come with the compiler, the SDK and what the templates use, and the language's own words.
-        "rust" => &[
-            "abstract",
-            "alloc",
-            "as",
-            "async",
-            "await",
-            "become",
-            "box",
-            "break",
-            "const",
-            "continue",
-            "core",
-            "crate",
-            "do",
-            "dyn",
-            "else",
-            "encaje-sdk",
-            "enum",
-            "extern",
-            "false",
-            "final",
-            "fn",
-            "for",
-            "gen",
-            "if",
-            "impl",
-            "in",
-            "let",
-            "loop",
-            "macro",
-            "match",
-            "mod",
-            "move",
-            "mut",
-            "override",
-            "priv",
-            "proc-macro",
-            "pub",
-            "ref",
-            "return",
-            "self",
-            "serde",
-            "serde-json",
-            "static",
-            "std",
-            "struct",
-            "super",
-            "test",
-            "thiserror",
-            "trait",
-            "true",
-            "try",
-            "type",
-            "typeof",
-            "unsafe",
-            "unsized",
-            "use",
-            "virtual",
-            "where",
-            "while",
-            "wit-bindgen",
-            "yield",
-        ],
-        _ => &[],
-    }
+/// Folders of Go's standard library, the commands' and the SDK's module: they are looked for before the plugin.
+const GO_NAMES: &str = "archive bufio builtin bytes cmd cmp compress container context crypto database debug embed encaje encoding \
+    errors expvar flag fmt go hash html image index internal io iter log main maps math mime net os path plugin \
+    reflect regexp runtime slices sort std strconv strings structs sync syscall testing text time unicode unique \
+    unsafe vendor weak";
+
+/// Crates that come with Rust's compiler, the SDK and what the templates use, and the language's own words.
+const RUST_NAMES: &str = "abstract alloc as async await become box break const continue core crate do dyn else encaje-sdk enum extern \
+    false final fn for gen if impl in let loop macro match mod move mut override priv proc-macro pub ref return self \
+    serde serde-json static std struct super test thiserror trait true try type typeof unsafe unsized use virtual \
+    where while wit-bindgen yield";
+
+/// Whether a plugin's own module or crate cannot have this name, since a tool takes it for something else.
+fn is_reserved(language: &str, name: &str) -> bool {
+    let names = match language {
+        "go" => GO_NAMES,
+        "rust" => RUST_NAMES,
+        _ => "",
+    };
+    names.split(' ').any(|reserved| reserved == name)
 }
 
 fn check_name(name: &str) -> Result<(), ScaffoldError> {

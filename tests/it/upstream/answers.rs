@@ -227,7 +227,21 @@ struct Speech<'a> {
     call: Option<String>,
 }
 
+/// Where an answer ends: before the first of the texts that are to stop it.
+fn stopped<'t>(body: &Value, text: &'t str) -> &'t str {
+    let stops = match &body["stop"] {
+        Value::Array(stops) => stops.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let ends = stops
+        .iter()
+        .filter_map(Value::as_str)
+        .filter_map(|stop| text.find(stop));
+    ends.min().map_or(text, |end| &text[..end])
+}
+
 fn spoken(body: &Value, text: &str, is_completion: bool) -> Answer {
+    let text = stopped(body, text);
     let call = forced(body).filter(|_| !is_completion);
     let speech = Speech {
         body,
