@@ -10,6 +10,9 @@ pub const RUSTUP: Duration = Duration::from_secs(120);
 /// loaded machine.
 pub const QUESTION: Duration = Duration::from_secs(60);
 
+/// How many answers of rustc are kept, one a folder that plugins were built in: with one more all go, and are asked for again.
+pub const ANSWERS_KEPT: usize = 256;
+
 /// How long one `apt-get update` of one suite may take: at most 10 MB of index.
 pub const APT_INDEX: Duration = Duration::from_secs(180);
 

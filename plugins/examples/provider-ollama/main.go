@@ -178,6 +178,9 @@ func (ollama) Embed(request provider.EmbedRequest) (provider.EmbedResponse, *pro
 	if problem != nil {
 		return none, problem
 	}
+	if len(request.Inputs) == 0 {
+		return none, problems.InvalidRequest("there is nothing to embed").WithParam("input")
+	}
 	body := wire.Embed{Model: request.Model, KeepAlive: settings.keepAlive()}
 	for place, input := range request.Inputs {
 		if input.Tag() != 0 {

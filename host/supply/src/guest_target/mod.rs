@@ -6,6 +6,7 @@
 mod apt;
 mod debian;
 mod decide;
+mod known;
 mod sysroot;
 mod system;
 mod toolchain;
@@ -24,6 +25,7 @@ use crate::{
     lock,
     progress::{Progress, Quiet},
 };
+use known::Known;
 use system::System;
 
 /// The target that guests are compiled for.
@@ -151,7 +153,7 @@ pub fn ensure(
     settings: &Settings,
     progress: &dyn Progress,
 ) -> Result<GuestTarget, GuestTargetError> {
-    let toolchain = Toolchain::in_use(workspace)?;
+    let toolchain = toolchain(home, workspace)?;
     let system = System::new(home, workspace, settings, toolchain.clone(), progress);
     if let Some(found) = system.found() {
         return Ok(GuestTarget { toolchain, found });
@@ -165,6 +167,19 @@ pub fn ensure(
         })?;
     let found = provide(&system, &toolchain.release, progress)?;
     Ok(GuestTarget { toolchain, found })
+}
+
+/// The toolchain that is in use in a folder, as it was asked before where nothing has changed since.
+fn toolchain(home: &EncajeHome, folder: &Path) -> Result<Toolchain, GuestTargetError> {
+    let known = Known::of(home, folder);
+    if let Some(toolchain) = known.as_ref().and_then(Known::recall) {
+        return Ok(toolchain);
+    }
+    let toolchain = Toolchain::in_use(folder)?;
+    if let Some(known) = known {
+        known.remember(&toolchain);
+    }
+    Ok(toolchain)
 }
 
 /// How this machine stands to the target for the rustc that is in use in `workspace`. Changes nothing.

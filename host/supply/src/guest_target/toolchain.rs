@@ -38,8 +38,23 @@ impl Toolchain {
             Path::new("rustc")
         };
         let version = ask(rustc, folder, &["-vV"])?;
-        parse(&version, &sysroot).ok_or_else(|| GuestTargetError::NoCompiler {
+        Self::read(&version, &sysroot).ok_or_else(|| GuestTargetError::NoCompiler {
             reason: format!("it answered {version:?} and {sysroot:?}"),
+        })
+    }
+
+    /// What rustc says of itself, with its sysroot.
+    pub(super) fn read(version: &str, sysroot: &str) -> Option<Self> {
+        let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let commit = field("commit-hash:").unwrap_or("unknown");
+        let sysroot = PathBuf::from(sysroot.trim_end());
+        sysroot.is_absolute().then_some(())?;
+        Some(Self {
+            verbose_version: version.trim_end().to_owned(),
+            release: field("release:")?.to_owned(),
+            commit: commit.get(..9).unwrap_or(commit).to_owned(),
+            host: field("host:")?.to_owned(),
+            sysroot,
         })
     }
 
@@ -89,20 +104,6 @@ fn ask(rustc: &Path, folder: &Path, arguments: &[&str]) -> Result<String, GuestT
     Ok(ended.stdout)
 }
 
-fn parse(version: &str, sysroot: &str) -> Option<Toolchain> {
-    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let commit = field("commit-hash:").unwrap_or("unknown");
-    let sysroot = PathBuf::from(sysroot.trim_end());
-    sysroot.is_absolute().then_some(())?;
-    Some(Toolchain {
-        verbose_version: version.trim_end().to_owned(),
-        release: field("release:")?.to_owned(),
-        commit: commit.get(..9).unwrap_or(commit).to_owned(),
-        host: field("host:")?.to_owned(),
-        sysroot,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,19 +113,19 @@ mod tests {
 
     #[test]
     fn the_answers_of_rustc_are_read() {
-        let toolchain = parse(ANSWER, "/opt/rust\n").unwrap();
+        let toolchain = Toolchain::read(ANSWER, "/opt/rust\n").unwrap();
         assert_eq!(
             (toolchain.release.as_str(), toolchain.commit.as_str()),
             ("1.95.0", "59807616e")
         );
         assert_eq!(toolchain.sysroot, Path::new("/opt/rust"));
-        assert!(parse("rustc 1.95.0", "/opt/rust\n").is_none());
-        assert!(parse(ANSWER, "error\n").is_none());
+        assert!(Toolchain::read("rustc 1.95.0", "/opt/rust\n").is_none());
+        assert!(Toolchain::read(ANSWER, "error\n").is_none());
     }
 
     #[test]
     fn another_commit_host_or_place_is_another_key() {
-        let one = parse(ANSWER, "/opt/rust").unwrap();
+        let one = Toolchain::read(ANSWER, "/opt/rust").unwrap();
         let commit = Toolchain {
             commit: "111111111".into(),
             ..one.clone()
