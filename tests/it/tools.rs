@@ -67,7 +67,9 @@ fn what_a_build_reads_outside_its_folder_counts() {
     )
     .unwrap();
 
-    let cases: [(&Path, PathBuf, fn(u32) -> String); 4] = [
+    /// What a file holds, by its number.
+    type Holds = fn(u32) -> String;
+    let cases: [(&Path, PathBuf, Holds); 4] = [
         (&javascript, root.join("shared/x.js"), |note| {
             format!("export const note = {note};\n")
         }),

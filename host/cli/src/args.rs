@@ -187,7 +187,7 @@ pub enum Plugin {
         json: bool,
     },
     /// Runs the conformance kit over a plugin.
-    Test(Test),
+    Test(Box<Test>),
     /// Says in words why a component does not fit this host, and what to do about it.
     Doctor {
         /// A component file.

@@ -45,7 +45,7 @@ mod tests {
     fn options(line: &[&str]) -> Test {
         let line = [&["encaje", "plugin", "test"], line].concat();
         match Args::parse_from(line).command {
-            Some(Command::Plugin(Plugin::Test(options))) => options,
+            Some(Command::Plugin(Plugin::Test(options))) => *options,
             other => panic!("{other:?}"),
         }
     }
