@@ -29,6 +29,16 @@ fn edit(path: &Path, from: &str, to: &str) {
     fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
+/// A Rust plugin that includes a text beside its package.
+fn noting_rust(root: &Path) -> PathBuf {
+    let rust = begun(root, "rust", "evaluator");
+    let source = rust.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    let note = "#[used]\nstatic NOTE: &str = include_str!(\"../../shared/note.txt\");\n";
+    fs::write(&source, format!("{text}\n{note}")).unwrap();
+    rust
+}
+
 /// Every file that a build reads beside its folder counts: a stale component would be served for ever.
 #[test]
 fn what_a_build_reads_outside_its_folder_counts() {
@@ -67,9 +77,12 @@ fn what_a_build_reads_outside_its_folder_counts() {
     )
     .unwrap();
 
+    let rust = noting_rust(root);
+
     /// What a file holds, by its number.
     type Holds = fn(u32) -> String;
-    let cases: [(&Path, PathBuf, Holds); 4] = [
+    let cases: [(&Path, PathBuf, Holds); 5] = [
+        (&rust, root.join("shared/note.txt"), |note| format!("note {note}")),
         (&javascript, root.join("shared/x.js"), |note| {
             format!("export const note = {note};\n")
         }),

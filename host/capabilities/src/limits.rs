@@ -209,6 +209,9 @@ pub const LOOKUPS: usize = 8;
 /// Addresses of one name that are tried.
 pub const ADDRESSES: usize = 16;
 
+/// A connection that ends without answer so soon was ended as it was used; later the other end has begun to work.
+pub const HANGUP: Duration = Duration::from_secs(1);
+
 /// Until the head of an answer is there: a long answer that is not streamed comes all at once after minutes.
 pub const FIRST_BYTE_TIME: Duration = Duration::from_secs(300);
 

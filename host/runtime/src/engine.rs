@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use encaje_core::{Problem, ProblemKind};
-use tokio::sync::Semaphore;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::component::{self, Version};
 use crate::lane::Lanes;
 use crate::limits;
+use crate::places::Places;
 use crate::state::{MemoryBudget, State};
 use crate::{cache, host, previous};
 
@@ -24,7 +24,7 @@ struct Inner {
     cache: cache::Cache,
     pooled: bool,
     memory: Arc<MemoryBudget>,
-    slots: Arc<Semaphore>,
+    places: Places,
     lanes: Arc<Lanes>,
 }
 
@@ -53,9 +53,7 @@ impl Runtime {
             cache,
             pooled,
             memory: MemoryBudget::new(limits::ALL_MEMORIES),
-            slots: Arc::new(Semaphore::new(
-                (limits::POOL_INSTANCES - limits::STORAGE_INSTANCES) as usize,
-            )),
+            places: Places::new(),
             lanes: Lanes::new(),
         });
         start_ticker(&inner)?;
@@ -74,19 +72,8 @@ impl Runtime {
         Arc::clone(&self.0.memory)
     }
 
-    /// Places of instances, over all plugins but storages.
-    pub(crate) fn slots(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.0.slots)
-    }
-
-    /// Instances of one component that may be at once: they take half of the pool at most, whatever they are made of.
-    pub(crate) fn share(&self, component: &Component) -> usize {
-        let half = |pool: u32, each: u32| pool / 2 / each.max(1);
-        let share = component.resources_required().map(|needs| {
-            let memories = half(limits::POOL_INSTANCES, needs.num_memories);
-            memories.min(half(limits::POOL_TABLES, needs.num_tables)).max(1)
-        });
-        share.map_or(usize::MAX, |share| share as usize)
+    pub(crate) fn places(&self) -> &Places {
+        &self.0.places
     }
 
     pub(crate) fn lanes(&self) -> &Arc<Lanes> {

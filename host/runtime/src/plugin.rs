@@ -17,6 +17,7 @@ use crate::grants::Capabilities;
 use crate::host::metrics::Metrics;
 use crate::lane::Lane;
 use crate::limits::{self, PluginLimits};
+use crate::places::{Needs, Place};
 use crate::state::{MemoryBudget, MemoryCap, Shared, State};
 use crate::visit::{Bindings, Visit, no_room};
 
@@ -46,6 +47,7 @@ pub struct Plugin {
     pre: InstancePre<State>,
     shared: Arc<Shared>,
     pub(crate) limits: PluginLimits,
+    needs: Needs,
     /// What its instances' memories take together.
     memory: Arc<MemoryBudget>,
     instances: Arc<Semaphore>,
@@ -99,7 +101,8 @@ impl Plugin {
         })?;
         let metrics = Metrics::new(spec.capabilities.metrics.clone());
         let mut own = spec.limits;
-        own.instances = own.instances.min(runtime.share(&component));
+        let needs = Needs::of(&component);
+        own.instances = own.instances.min(needs.share());
         Ok(Self {
             runtime: runtime.clone(),
             kind: spec.kind,
@@ -110,6 +113,7 @@ impl Plugin {
                 capabilities: spec.capabilities,
                 metrics,
             }),
+            needs,
             memory: MemoryBudget::new(limits::PLUGIN_MEMORIES),
             instances: Arc::new(Semaphore::new(own.instances)),
             waiting: AtomicUsize::new(0),
@@ -176,17 +180,11 @@ impl Plugin {
         )
     }
 
-    /// A place for one more instance among those of all plugins. A storage needs none: what is kept for it is its own, since
-    /// without one no call of any plugin ends well.
-    pub(crate) fn slot(&self) -> Result<Option<OwnedSemaphorePermit>, Problem> {
+    /// A place for one more instance among those of all plugins; a storage takes of what is kept for it.
+    pub(crate) fn slot(&self) -> Result<Option<Place>, Problem> {
         match self.kind {
             PluginKind::Storage => Ok(None),
-            _ => self
-                .runtime
-                .slots()
-                .try_acquire_owned()
-                .map(Some)
-                .map_err(|_| no_room()),
+            _ => self.runtime.places().take(self.needs).map(Some).ok_or_else(no_room),
         }
     }
 

@@ -23,6 +23,7 @@ use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
 use crate::limits;
 use crate::meter::Meter;
+use crate::places::Place;
 use crate::plugin::{Plugin, Shelf};
 use crate::state::State;
 
@@ -51,7 +52,7 @@ pub(crate) struct Instance<B> {
     born: Instant,
     uses: u32,
     /// Its place among all instances; given back when its memory is.
-    _slot: Option<OwnedSemaphorePermit>,
+    _slot: Option<Place>,
 }
 
 /// One visit to one instance.

@@ -2,7 +2,8 @@
 //!
 //! A request is judged by its parsed address (`policy`), connected only to addresses that were checked (`connect`), and
 //! judged anew at each redirect (`redirect`). Secrets are added on the way out and removed on the way back (`scrub`).
-//! Nothing is retried, decompressed, cached or logged here, and no cookie is kept.
+//! Nothing is decompressed, cached or logged here, and no cookie is kept. What changes nothing at the other end is sent once
+//! more where the connection ends at once; nothing else is retried.
 
 mod address;
 mod connect;
@@ -249,11 +250,13 @@ impl Egress {
         }
         let client = self.0.client(reach, hop.url.scheme() == "https").await?;
         let again = hop.method.is_safe().then(|| request.try_clone()).flatten();
+        let began = Instant::now();
         let mut answer = self.exchange(&client, request, bytes, traffic).await;
         // The other end may close a kept connection in the very moment in which it is used again. What changes nothing there
         // may be asked once more; for anything else only the caller knows.
         if let (Err(error), Some(again)) = (&answer, again)
             && failure::hung_up(error)
+            && began.elapsed() < limits::HANGUP
         {
             answer = self.exchange(&client, again, bytes, traffic).await;
         }
@@ -329,13 +332,16 @@ struct Clock {
     /// How long all of it may take, and until when.
     total: Duration,
     end: Instant,
+    /// Until when it may take by its own limits, whoever waits for it.
+    own_end: Instant,
 }
 
 impl Clock {
     fn new(request: &Request, within: Duration) -> Self {
         let now = Instant::now();
         let least = |asked: Option<Duration>, most: Duration| asked.map_or(most, |asked| asked.min(most));
-        let total = least(request.total_timeout, limits::EXCHANGE_TIME).min(within);
+        let own = least(request.total_timeout, limits::EXCHANGE_TIME);
+        let total = own.min(within);
         let first_byte = least(request.first_byte_timeout, limits::FIRST_BYTE_TIME);
         Self {
             connect: least(request.connect_timeout, limits::CONNECT_TIME),
@@ -343,7 +349,15 @@ impl Clock {
             head_end: now + first_byte.min(total),
             total,
             end: now + total,
+            own_end: now + own,
         }
+    }
+
+    /// Gives it until then, within its own limits.
+    fn until(&mut self, end: Instant) {
+        let begin = self.end - self.total;
+        self.end = self.own_end.min(end).max(begin);
+        self.total = self.end - begin;
     }
 
     /// No head came in time.

@@ -70,6 +70,11 @@ impl Response {
         })
     }
 
+    /// Moves the end of the answer, within its own limits: whoever asked for it may have been kept waiting meanwhile.
+    pub fn until(&mut self, end: Instant) {
+        self.clock.until(end);
+    }
+
     /// The status, whatever it is.
     pub fn status(&self) -> u16 {
         self.status

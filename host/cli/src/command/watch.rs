@@ -44,7 +44,10 @@ pub(crate) async fn run(common: &Common, home: EncajeHome, folder: &Path, output
             return Ok(());
         }
         // An editor writes a file in several steps, and several files at once.
-        while let Ok(Some(())) = tokio::time::timeout(limits::EDIT_QUIET, inbox.recv()).await {}
+        let patience = tokio::time::Instant::now() + limits::EDIT_PATIENCE;
+        while tokio::time::Instant::now() < patience
+            && let Ok(Some(())) = tokio::time::timeout(limits::EDIT_QUIET, inbox.recv()).await
+        {}
     }
 }
 
@@ -104,8 +107,10 @@ fn watch(folder: &Path, edits: mpsc::Sender<()>) -> Result<impl Watcher + use<>>
     let root: Arc<Path> = folder.into();
     let watched = Arc::clone(&root);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let concerns = event
-            .is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(|path| may_be_source(&watched, path)));
+        let concerns = event.is_ok_and(|event| {
+            let edited = || event.paths.iter().any(|path| may_be_source(&watched, path));
+            event.need_rescan() || (!event.kind.is_access() && edited())
+        });
         if concerns {
             // A full channel says already that there is something to do.
             let _ = edits.try_send(());
@@ -120,9 +125,10 @@ fn watch(folder: &Path, edits: mpsc::Sender<()>) -> Result<impl Watcher + use<>>
 /// What builds leave behind is no edit; what is built from the same sources is the same anyway.
 fn may_be_source(folder: &Path, path: &Path) -> bool {
     let inner: PathBuf = path.strip_prefix(folder).unwrap_or(path).to_owned();
-    let built = |name: &str| name.starts_with('.') || ["target", "node_modules", "__pycache__"].contains(&name);
+    let built = |name: &str| name.starts_with('.') || ["node_modules", "__pycache__"].contains(&name);
     let mut parts = inner.components();
     path.extension().is_none_or(|extension| extension != "wasm")
+        && !inner.starts_with("target")
         && !parts.any(|part| matches!(part, Part::Normal(name) if built(&name.to_string_lossy())))
 }
 
@@ -133,7 +139,7 @@ mod tests {
     #[test]
     fn what_builds_leave_behind_is_no_edit() {
         let folder = Path::new("/p");
-        for source in ["/p/plugin.toml", "/p/src/lib.rs", "/p/src/target.rs", "/p"] {
+        for source in ["/p/plugin.toml", "/p/src/lib.rs", "/p/src/target/mod.rs", "/p"] {
             assert!(may_be_source(folder, Path::new(source)), "{source}");
         }
         for built in [

@@ -120,9 +120,9 @@ impl Shares {
     }
 
     /// Whether the provider answers for a problem that came while it was asked: not for a time that the others spent the
-    /// larger part of. A provider that then hangs is found out by the next call, which nobody delays.
+    /// larger part of, nor for an upstream that grew tired of them. A provider that then hangs is found out by the next call, which nobody delays.
     pub(crate) fn blame(&self, problem: &Problem) -> bool {
-        problem.kind != ProblemKind::Timeout || self.provider >= self.others
+        !matches!(problem.kind, ProblemKind::Timeout | ProblemKind::Unavailable) || self.provider >= self.others
     }
 }
 

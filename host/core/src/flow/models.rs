@@ -39,26 +39,18 @@ pub(crate) async fn list(generation: &Generation, call: &Call) -> Result<Vec<Mod
 
 /// The models of one provider; none where it fails, takes too long, or is left alone for a while.
 async fn of(name: &str, provider: &Provided, call: &Call) -> Vec<ModelInfo> {
-    // A list proves nothing of answers: it is no probe, and one that came would close a breaker wrongly.
+    // A list proves nothing of answers: it is no probe, and how it ends says neither good nor bad of them.
     if provider.supervisor.breaker.state() != BreakerState::Closed {
         tracing::debug!(plugin = %name, "a provider that rests is not asked for its models");
         return Vec::new();
     }
-    let Ok(pass) = provider.supervisor.admit(name) else {
-        return Vec::new();
-    };
     let time = limits::LIST_MODELS.min(call.remaining());
     match tokio::time::timeout(time, provider.port.models(call)).await {
-        Ok(Ok(models)) => {
-            pass.succeeded();
-            models
-        }
+        Ok(Ok(models)) => models,
         Ok(Err(problem)) => {
-            pass.ended(&problem);
             tracing::warn!(plugin = %name, %problem, "a provider failed to list its models");
             Vec::new()
         }
-        // It may still answer chats well within their own, longer time: this counts for nothing.
         Err(_) => {
             tracing::warn!(plugin = %name, "a provider took too long to list its models");
             Vec::new()

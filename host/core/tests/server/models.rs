@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use encaje_core::ProblemKind;
 use encaje_core::generation::{Generation, Provided};
 use encaje_core::route::{Route, Routes, Target};
 use encaje_core::supervise::{BreakerSettings, BreakerState, RetrySettings, Supervisor};
+use encaje_core::{Problem, ProblemKind};
 
 use crate::fakes::{Scripted, Step, World, call, finish, heard, text, until};
 
@@ -95,6 +95,15 @@ async fn a_provider_that_rests_is_not_asked_for_its_models() {
     for _ in 0..4 {
         assert_eq!(listed(&world).await, ["of-b"]);
     }
-    assert_eq!(supervisor.breaker.state(), BreakerState::Open);
-    assert_eq!(asked.lock().unwrap().len(), 2, "left alone once its breaker is open");
+    assert_eq!(
+        supervisor.breaker.state(),
+        BreakerState::Closed,
+        "a list says nothing of answers"
+    );
+    assert_eq!(asked.lock().unwrap().len(), 4);
+    for _ in 0..BREAKER.failures {
+        supervisor.admit("a").unwrap().ended(&Problem::internal("an answer"));
+    }
+    assert_eq!(listed(&world).await, ["of-b"]);
+    assert_eq!(asked.lock().unwrap().len(), 4, "left alone once its breaker is open");
 }

@@ -41,6 +41,16 @@ fn own(handle: &Resource<http::Response>) -> Resource<Response> {
     Resource::new_borrow(handle.rep())
 }
 
+impl State {
+    /// An answer to read from until the visit ends, which a slow caller puts off.
+    fn reading(&mut self, handle: &Resource<http::Response>) -> wasmtime::Result<&mut Response> {
+        let end = self.deadline;
+        let response = self.table.get_mut(&own(handle))?;
+        response.until(end);
+        Ok(response)
+    }
+}
+
 impl http::HostResponse for State {
     async fn status(&mut self, handle: Resource<http::Response>) -> wasmtime::Result<u16> {
         Ok(self.table.get(&own(&handle))?.status())
@@ -51,11 +61,11 @@ impl http::HostResponse for State {
     }
 
     async fn read(&mut self, handle: Resource<http::Response>, max: u32) -> Answer<Option<Vec<u8>>> {
-        answer(self.table.get_mut(&own(&handle))?.read(max).await)
+        answer(self.reading(&handle)?.read(max).await)
     }
 
     async fn read_line(&mut self, handle: Resource<http::Response>) -> Answer<Option<String>> {
-        answer(self.table.get_mut(&own(&handle))?.read_line().await)
+        answer(self.reading(&handle)?.read_line().await)
     }
 
     async fn drop(&mut self, handle: Resource<http::Response>) -> wasmtime::Result<()> {

@@ -72,13 +72,13 @@ pub(super) fn write_lockfile(plugin: &Plugin) -> Result<(), BuildError> {
     Err(failed("choosing the versions of its dependencies", &ended))
 }
 
-/// Compiles the plugin and returns the component's bytes, without a manifest.
+/// Compiles the plugin and returns the component's bytes, without a manifest, and the sources that cargo read for them.
 pub(super) fn build(
     plugin: &Plugin,
     target: &GuestTarget,
     folder: &Path,
     progress: &dyn Progress,
-) -> Result<Vec<u8>, BuildError> {
+) -> Result<(Vec<u8>, Vec<PathBuf>), BuildError> {
     forget_namesake(plugin, folder)?;
     let meter = progress.start(&format!("building plugin {}", plugin.name), Work::Open);
     let mut command = process::clean("cargo", &plugin.workspace);
@@ -107,7 +107,19 @@ pub(super) fn build(
             "the file has {length} bytes, more than {COMPONENT_BYTES}"
         )));
     }
-    fs::read(&path).map_err(|error| BuildError::file("read", &path, error))
+    let component = fs::read(&path).map_err(|error| BuildError::file("read", &path, error))?;
+    let list = path.with_extension("d");
+    let list = fs::read_to_string(&list).map_err(|error| BuildError::file("read", &list, error))?;
+    Ok((component, dependencies(&list)))
+}
+
+/// The files behind the first colon of a list in make's notation, where a blank in a name has a backslash before it.
+fn dependencies(list: &str) -> Vec<PathBuf> {
+    let first = list.lines().next().unwrap_or_default();
+    let (_, names) = first.split_once(": ").unwrap_or_default();
+    let names = names.replace("\\ ", "\0");
+    let names = names.split(' ').filter(|name| !name.is_empty());
+    names.map(|name| PathBuf::from(name.replace('\0', " "))).collect()
 }
 
 pub(super) fn failed(what: &str, ended: &Ended) -> BuildError {
@@ -140,6 +152,14 @@ fn artifact(messages: &str, manifest: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_files_that_cargo_read_are_those_behind_the_colon() {
+        let list = "/t/my.wasm: /p/src/lib.rs /p/a\\ b.txt /q/shared.rs\n\n/p/src/lib.rs:\n";
+        let read = ["/p/src/lib.rs", "/p/a b.txt", "/q/shared.rs"].map(PathBuf::from);
+        assert_eq!(dependencies(list), read);
+        assert!(dependencies("").is_empty());
+    }
 
     #[test]
     fn packages_that_stand_alone_share_a_target_folder_and_workspaces_have_their_own() {

@@ -18,6 +18,7 @@ mod wit;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 pub use language::{Tooling, names as languages};
@@ -32,6 +33,7 @@ use crate::{
     progress::Progress,
 };
 use foreign::Folder;
+use outside::Outside;
 use sources::Plugin;
 
 /// The file that makes a folder a plugin.
@@ -182,11 +184,16 @@ fn build_rust(
     rust_sdk::check(&plugin)?;
     let target = guest_target::ensure(home, &plugin.workspace, settings, progress)?;
     let context = format!("{BUILDER}\n{}", target.identity());
-    let cache = cache::Cache::new(home);
+    let (cache, outside) = (cache::Cache::new(home), Outside::new(home));
+    let find = || -> Result<(String, Option<Built>), BuildError> {
+        let key = sources::key(&plugin, &context)?;
+        let whole = outside.key(&key)?;
+        Ok((key, whole.and_then(|whole| cache.get(&whole))))
+    };
     let sdk_is_current = !rust_sdk::is_own(&plugin)? || rust_sdk::is_current(&plugin.folder);
     if plugin.is_locked()
         && sdk_is_current
-        && let Some(built) = cache.get(&sources::key(&plugin, &context)?)
+        && let (_, Some(built)) = find()?
     {
         return Ok(built);
     }
@@ -203,16 +210,19 @@ fn build_rust(
     }
     cargo::write_lockfile(&plugin)?;
     for _ in 0..BUILD_ATTEMPTS {
-        let key = sources::key(&plugin, &context)?;
-        if let Some(built) = cache.get(&key) {
+        let (key, built) = find()?;
+        if let Some(built) = built {
             return Ok(built);
         }
-        let compiled = cargo::build(&plugin, &target, &folders, progress)?;
+        let began = SystemTime::now();
+        let (compiled, read) = cargo::build(&plugin, &target, &folders, progress)?;
+        let read = outside::beyond(read, &folders);
+        let whole = outside.keep(&key, &read)?;
         // What was edited meanwhile may or may not be in it: kept under this key it would be served for ever.
-        if sources::key(&plugin, &context)? == key {
+        if sources::key(&plugin, &context)? == key && !outside::changed_since(&read, began) {
             let manifest = read_manifest_file(&plugin.folder)?;
             let bytes = finish(&plugin.what(), kind, &compiled, &manifest)?;
-            return cache.put(&key, &bytes);
+            return cache.put(&whole, &bytes);
         }
         progress.say(&format!(
             "{} changed while it was compiled: compiling again",

@@ -49,15 +49,39 @@ pub(super) fn check(plugin: &Plugin) -> Result<(), BuildError> {
 
 /// Whether the folder has exactly this program's SDK.
 pub(super) fn is_current(folder: &Path) -> bool {
-    files(folder)
-        .iter()
-        .all(|(path, content)| fs::read(path).is_ok_and(|there| there == *content))
+    let files = files(folder);
+    strangers(folder, &files).is_empty()
+        && files
+            .iter()
+            .all(|(path, content)| fs::read(path).is_ok_and(|there| there == *content))
+}
+
+/// What lies among the files and is none of them: another version's, which would be compiled with these.
+fn strangers(folder: &Path, files: &[(PathBuf, &'static [u8])]) -> Vec<PathBuf> {
+    let sdk = folder.join(SDK_FOLDER);
+    let mut folders = vec![sdk.join(PLACE).join("src"), sdk.with_file_name(CONTRACTS)];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !files.iter().any(|(known, _)| *known == path) {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// Writes what is not there yet, or is another version's. What is as it should be is not touched, so that cargo does not
 /// compile it again.
 pub(super) fn lay_out(folder: &Path) -> Result<(), BuildError> {
-    for (path, content) in files(folder) {
+    let files = files(folder);
+    for path in strangers(folder, &files) {
+        fs::remove_file(&path).map_err(|error| BuildError::file("remove", &path, error))?;
+    }
+    for (path, content) in files {
         if fs::read(&path).is_ok_and(|there| there == content) {
             continue;
         }
@@ -104,6 +128,22 @@ mod tests {
         fs::write(folder.path().join("plugin.toml"), "").unwrap();
         let plugin = Plugin::open(folder.path()).unwrap();
         (folder, plugin)
+    }
+
+    #[test]
+    fn what_another_version_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        lay_out(folder.path()).unwrap();
+        assert!(is_current(folder.path()));
+        let left = folder
+            .path()
+            .join(SDK_FOLDER)
+            .with_file_name(CONTRACTS)
+            .join("common/old.wit");
+        fs::write(&left, "package encaje:common@0.1.0;").unwrap();
+        assert!(!is_current(folder.path()));
+        lay_out(folder.path()).unwrap();
+        assert!(is_current(folder.path()) && !left.exists());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -295,7 +296,12 @@ pub(super) fn copy_folder(folder: &Path, to: &Path) -> Result<(), BuildError> {
 
 /// Folders that hold build results or downloads, in whatever language. What of them a build reads its tool names
 /// afterwards, see [`super::outside`].
-const NO_SOURCE: [&str; 3] = ["target", "node_modules", "__pycache__"];
+const NO_SOURCE: [&str; 2] = ["node_modules", "__pycache__"];
+
+/// Whether a folder holds what a tool made and may make again; cargo and others mark theirs so.
+fn is_cache(folder: &Path) -> bool {
+    folder.join("CACHEDIR.TAG").is_file()
+}
 
 /// The files to hash, in an order that does not depend on the file system.
 struct Files<'a> {
@@ -321,8 +327,8 @@ impl Files<'_> {
                 kind.is_dir()
             };
             // Build results and an editor's own folders are no source.
-            if is_folder && (NO_SOURCE.iter().any(|other| name == *other) || name.as_encoded_bytes().starts_with(b"."))
-            {
+            let no_source = |name: &OsStr| NO_SOURCE.iter().any(|other| name == *other);
+            if is_folder && (no_source(&name) || name.as_encoded_bytes().starts_with(b".") || is_cache(&path)) {
                 continue;
             }
             if is_folder {

@@ -46,6 +46,7 @@ fn the_key_follows_everything_that_goes_in_and_nothing_else() {
     let first = key_of(&root);
     for outside in [
         "plugins/two/src/lib.rs",
+        "plugins/one/target/CACHEDIR.TAG",
         "plugins/one/target/x",
         "plugins/one/.git/x",
         "README.md",
@@ -55,6 +56,8 @@ fn the_key_follows_everything_that_goes_in_and_nothing_else() {
     }
     let mut last = first;
     let inside = [
+        // Only what cargo has marked as its own is no source.
+        ("plugins/one/src/target/mod.rs", "mod inner;"),
         ("wit/common/common.wit", "package a:c;"),
         ("sdk/rust/src/lib.rs", "//"),
         ("sdk/rust/src/new.rs", ""),

@@ -56,6 +56,40 @@ async fn a_head_that_does_not_come_in_time_ends_with_its_own_message() {
 }
 
 #[tokio::test]
+async fn the_end_of_an_answer_moves_with_who_waits_for_it_and_never_past_its_own() {
+    let server = Server::new(|_| {
+        let mut steps = vec![say("HTTP/1.1 200 OK\r\n\r\n")];
+        steps.extend((0..1_000).flat_map(|_| [say("x\n"), Step::Wait(10)]));
+        steps
+    })
+    .await;
+    let egress = egress(vec![server.rule()]);
+    let traffic = Arc::default();
+    let request = Request {
+        total_timeout: Some(Duration::from_millis(1_500)),
+        ..get(server.url("/"))
+    };
+    let begin = Instant::now();
+    let mut response = egress
+        .send(request, Duration::from_millis(200), &traffic)
+        .await
+        .unwrap();
+    let problem = loop {
+        response.until(Instant::now() + Duration::from_secs(60));
+        match response.read_line().await {
+            Ok(line) => assert!(line.is_some(), "it came to its end"),
+            Err(problem) => break problem,
+        }
+    };
+    let took = begin.elapsed();
+    assert_eq!(problem.code.as_deref(), Some("total_timeout"));
+    assert!(
+        (Duration::from_millis(1_400)..Duration::from_secs(8)).contains(&took),
+        "{took:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_body_ends_with_the_total_time_also_when_it_never_pauses() {
     let server = Server::new(|asked| {
         let mut steps = vec![say("HTTP/1.1 200 OK\r\n\r\n")];

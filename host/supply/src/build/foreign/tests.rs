@@ -101,6 +101,7 @@ fn a_component_carries_its_manifest_and_is_made_again_only_when_something_change
         fs::create_dir_all(path.join(other)).unwrap();
         fs::write(path.join(other).join("b"), "").unwrap();
     }
+    fs::write(path.join("target/CACHEDIR.TAG"), "").unwrap();
     assert!(made(&home, &path, &fake).unwrap().cached, "none of these is source");
     fs::write(path.join("code"), "2").unwrap();
     assert!(!made(&home, &path, &fake).unwrap().cached);
