@@ -112,7 +112,10 @@ async fn a_plugin_that_fails_again_and_again_rests_and_comes_back() {
     assert!(resting.retry_after.is_some());
     assert_eq!(attempts.lock().unwrap().len(), 3, "it is left alone");
     assert_eq!(supervisor.breaker.refused(), 1);
-    tokio::time::sleep(Duration::from_millis(220)).await;
+    crate::fakes::until("it may be tried again", || {
+        supervisor.breaker.state() != BreakerState::Open
+    })
+    .await;
     assert_eq!(heard(world.ask("hi")).await.1, None);
     assert_eq!(supervisor.breaker.state(), BreakerState::Closed);
 }
@@ -152,7 +155,10 @@ async fn a_long_answer_of_a_plugin_that_is_back_keeps_nobody_waiting() {
     for _ in 0..3 {
         assert!(heard(world.ask("hi")).await.1.is_some());
     }
-    tokio::time::sleep(Duration::from_millis(220)).await;
+    crate::fakes::until("it may be tried again", || {
+        supervisor.breaker.state() != BreakerState::Open
+    })
+    .await;
     let (mut probe, mut other) = (world.ask("hi"), None);
     for _ in 0..2 {
         assert!(matches!(

@@ -66,10 +66,7 @@ pub(super) fn write_lockfile(plugin: &Plugin) -> Result<(), BuildError> {
     command.arg("generate-lockfile");
     let ended = process::run(&mut command, PLUGIN_BUILD, None)
         .map_err(|error| BuildError::file("run cargo in", &plugin.workspace, error))?;
-    if ended.succeeded() {
-        return Ok(());
-    }
-    Err(failed("choosing the versions of its dependencies", &ended))
+    well("choosing the versions of its dependencies", ended).map(drop)
 }
 
 /// Compiles the plugin and returns the component's bytes, without a manifest, and the sources that cargo read for them.
@@ -90,9 +87,7 @@ pub(super) fn build(
     let ended = process::run(&mut command, PLUGIN_BUILD, Some(meter.as_ref()))
         .map_err(|error| BuildError::file("run cargo in", &plugin.workspace, error))?;
     drop(meter);
-    if !ended.succeeded() {
-        return Err(failed(&plugin.what(), &ended));
-    }
+    let ended = well(&plugin.what(), ended)?;
     let none = |reason: String| BuildError::NoComponent {
         what: plugin.what(),
         reason,
@@ -120,6 +115,15 @@ fn dependencies(list: &str) -> Vec<PathBuf> {
     let names = names.replace("\\ ", "\0");
     let names = names.split(' ').filter(|name| !name.is_empty());
     names.map(|name| PathBuf::from(name.replace('\0', " "))).collect()
+}
+
+/// How a tool ended, where it ended well.
+pub(super) fn well(what: &str, ended: Ended) -> Result<Ended, BuildError> {
+    if ended.succeeded() {
+        Ok(ended)
+    } else {
+        Err(failed(what, &ended))
+    }
 }
 
 pub(super) fn failed(what: &str, ended: &Ended) -> BuildError {

@@ -15,7 +15,7 @@ use super::{
     wheel_tools,
 };
 use crate::{
-    build::{BuildError, cargo::failed},
+    build::{BuildError, cargo::well},
     home::EncajeHome,
     limits::PLUGIN_BUILD,
     process::{self, Ended},
@@ -100,10 +100,7 @@ impl<R: Runner> Language for Clang<R> {
                 .runner
                 .run(command, PLUGIN_BUILD, Some(meter.as_ref()))
                 .map_err(|error| BuildError::file("run zig cc in", &sources, error))?;
-            match ended.succeeded() {
-                true => Ok(ended),
-                false => Err(failed(&job.what(), &ended)),
-            }
+            well(&job.what(), ended)
         };
         run(&mut command)?;
         // The headers that were read, those of the system left out. No option of a compilation of several files gives them.

@@ -17,7 +17,7 @@ use super::{
     wheel_tools,
 };
 use crate::{
-    build::{BuildError, cargo::failed},
+    build::{BuildError, cargo::well},
     home::EncajeHome,
     limits::PLUGIN_BUILD,
     process::{self, Ended},
@@ -110,10 +110,7 @@ impl<R: Runner> Language for Go<R> {
                 .runner
                 .run(command.args(arguments), PLUGIN_BUILD, Some(meter.as_ref()))
                 .map_err(|error| BuildError::file("run go in", &package, error))?;
-            match ended.succeeded() {
-                true => Ok(ended),
-                false => Err(failed(&job.what(), &ended)),
-            }
+            well(&job.what(), ended)
         };
         let build: Vec<&OsStr> = OPTIONS.iter().map(OsStr::new).collect();
         run(&[build, vec!["-o".as_ref(), core.as_os_str(), ".".as_ref()]].concat())?;
