@@ -24,6 +24,10 @@ pub const ANSWER_BUFFER: usize = 32;
 /// A client that takes nothing for so long is gone: the time that proxies commonly allow an idle connection.
 pub const CLIENT_STALL: Duration = Duration::from_secs(60);
 
+/// An upstream does not break an answer off for a reader that kept it waiting for less: servers that end slow streams do so
+/// after seconds.
+pub const UPSTREAM_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A provider has so long to list its models: whoever asks for the list waits for the slowest, and a list that an upstream
 /// does not have by then is better shown without it.
 pub const LIST_MODELS: Duration = Duration::from_secs(3);

@@ -1,13 +1,13 @@
 //! Asking the targets of a route: each one's breaker first, tries again where a failure allows it, then the next target.
 
 use std::future::Future;
-use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::call::Call;
 use crate::chat::{ChatRequest, Chunk};
 use crate::embeddings::{EmbedRequest, EmbedResponse, Ranked, RerankRequest};
+use crate::flow::shares::Shares;
 use crate::generation::{Generation, Provided};
 use crate::limits;
 use crate::ports::Completion;
@@ -85,45 +85,6 @@ pub(crate) struct Opened {
     /// `None` where it has ended already.
     pub(crate) first: Option<Vec<Chunk>>,
     pub(crate) shares: Shares,
-}
-
-/// How the time of an answer is spent: by the provider, or by those who take what it says. A visit to a plugin has one
-/// deadline for all of it, and so has a call: whoever reads slowly enough lets both of them pass.
-pub(crate) struct Shares {
-    since: Instant,
-    asking: bool,
-    provider: Duration,
-    others: Duration,
-}
-
-impl Shares {
-    /// The provider is asked.
-    fn begin() -> Self {
-        Self {
-            since: Instant::now(),
-            asking: true,
-            provider: Duration::ZERO,
-            others: Duration::ZERO,
-        }
-    }
-
-    /// From now on it is the provider's time, or the others'.
-    pub(crate) fn turn(&mut self, asking: bool) {
-        let now = Instant::now();
-        let spent = now.duration_since(std::mem::replace(&mut self.since, now));
-        let share = if std::mem::replace(&mut self.asking, asking) {
-            &mut self.provider
-        } else {
-            &mut self.others
-        };
-        *share += spent;
-    }
-
-    /// Whether the provider answers for a problem that came while it was asked: not for a time that the others spent the
-    /// larger part of, nor for an upstream that grew tired of them. A provider that then hangs is found out by the next call, which nobody delays.
-    pub(crate) fn blame(&self, problem: &Problem) -> bool {
-        !matches!(problem.kind, ProblemKind::Timeout | ProblemKind::Unavailable) || self.provider >= self.others
-    }
 }
 
 /// Starts an answer and waits for the first thing it says, so that a failure before it can still be tried again.

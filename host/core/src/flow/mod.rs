@@ -9,4 +9,5 @@ pub mod embed;
 pub(crate) mod instruments;
 pub mod models;
 pub(crate) mod nested;
+mod shares;
 pub(crate) mod tee;

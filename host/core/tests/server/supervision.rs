@@ -171,7 +171,7 @@ async fn a_long_answer_of_a_plugin_that_is_back_keeps_nobody_waiting() {
     assert_eq!(supervisor.breaker.state(), BreakerState::Closed);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_time_that_ran_out_while_the_caller_read_slowly_is_not_the_plugins() {
     // More than waits in front of a caller who does not read; then the visit's time is over.
     let mut script = vec![text("word "); 40];
