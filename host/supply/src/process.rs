@@ -54,9 +54,9 @@ impl Ended {
 }
 
 fn is_error(line: &str) -> bool {
-    ["error", "E: ", "ERROR", "fatal"]
-        .iter()
-        .any(|start| line.starts_with(start))
+    let starts = ["error", "E: ", "ERROR", "fatal", "npm error ", "npm ERR! "];
+    // npm says last of all where it keeps its log.
+    starts.iter().any(|start| line.starts_with(start)) && !line.contains("A complete log of this run")
 }
 
 /// Runs `command` to its end or for `limit`. The meter's note follows the last line on stderr.
@@ -262,6 +262,17 @@ mod tests {
         assert_eq!((ended.stdout.trim(), ended.stderr.trim()), ("out", "error: bad"));
         assert!(!ended.succeeded());
         assert_eq!(ended.reason(), "error: bad");
+    }
+
+    #[test]
+    fn the_reason_is_what_went_wrong_and_not_where_the_log_is() {
+        let npm = "echo 'npm error code EINTEGRITY' >&2; echo 'npm error' >&2; \
+                   echo 'npm error wanted sha512-a but got sha512-b' >&2; \
+                   echo 'npm error A complete log of this run can be found in: /log' >&2; exit 1";
+        assert_eq!(
+            shell(npm, Duration::from_secs(10)).reason(),
+            "npm error code EINTEGRITY; npm error wanted sha512-a but got sha512-b"
+        );
     }
 
     #[test]

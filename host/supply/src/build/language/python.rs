@@ -12,7 +12,7 @@ use std::{
 use super::{
     Job, Language, Made, Tooling, Tools, install,
     runner::{Real, Runner},
-    wheel_tools,
+    wheel_tools::{self, Wheel},
 };
 use crate::{
     build::{BuildError, cargo::failed, sources},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What is installed.
-const PIN: &str = "componentize-py==0.25.1";
+const TOOL: Wheel = Wheel(include_str!("../../../tools/componentize-py.txt"));
 /// The entry where the manifest names none.
 const DEFAULT_ENTRY: &str = "app.py";
 /// Part of the cache key: how the tool is called.
@@ -47,17 +47,19 @@ impl<R: Runner> Language for Python<R> {
     }
 
     fn look(&self, home: &EncajeHome) -> Tooling {
-        Tooling::of(home, "python", PIN, || {
+        Tooling::of(home, "python", TOOL.pin(), || {
             self.python(Path::new("/"))?;
-            wheel_tools::look(&self.runner, PIN)
+            wheel_tools::look(&self.runner, &TOOL)
         })
     }
 
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
-        let folder = install::once(home, "python", PIN, progress, |folder| self.install(folder, progress))?;
+        let folder = install::once(home, "python", TOOL.pin(), progress, |folder| {
+            self.install(folder, progress)
+        })?;
         Ok(Tools {
             folder,
-            identity: format!("{PIN} {OPTIONS}"),
+            identity: format!("{} {OPTIONS}", TOOL.pin()),
         })
     }
 
@@ -125,15 +127,15 @@ fn tool(folder: &Path) -> (PathBuf, Option<PathBuf>) {
     if venv.is_file() {
         return (venv, None);
     }
-    let site = folder.join("site");
+    let site = folder.join(wheel_tools::SITE);
     (site.join("bin/componentize-py"), Some(site))
 }
 
 impl<R: Runner> Python<R> {
     /// By `venv`, else by `pip --target`; the text names what both lacked.
     fn install(&self, folder: &Path, progress: &dyn Progress) -> Result<(), String> {
-        let python = self.python(folder)?;
-        let meter = progress.start(&format!("installing {PIN} (30 MB, once)"), Work::Open);
+        let (python, pin) = (self.python(folder)?, TOOL.pin());
+        let meter = progress.start(&format!("installing {pin} (30 MB, once)"), Work::Open);
         let run = |command: &mut Command| match self.runner.run(command, TOOLS_INSTALL, Some(meter.as_ref())) {
             Ok(ended) if ended.succeeded() => Ok(()),
             Ok(ended) => Err(ended.reason()),
@@ -143,17 +145,17 @@ impl<R: Runner> Python<R> {
         venv.args(["-m", "venv", "venv"]);
         let without_venv = match run(&mut venv) {
             Ok(()) => {
-                let mut pip = wheel_tools::pip_install(&folder.join("venv/bin/python"), folder);
-                return run(pip.arg("--").arg(PIN)).map_err(|reason| format!("`pip install {PIN}` failed: {reason}"));
+                let mut pip = wheel_tools::pip_install(&folder.join("venv/bin/python"), &TOOL, folder)?;
+                return run(&mut pip).map_err(|reason| format!("`pip install {pin}` failed: {reason}"));
             }
             Err(reason) => reason,
         };
         // Half an environment would be taken for a whole one.
         let _ = fs::remove_dir_all(folder.join("venv"));
-        let mut pip = wheel_tools::pip_install(Path::new(python), folder);
-        run(pip.args(["--target", "site", "--", PIN])).map_err(|reason| {
+        let mut pip = wheel_tools::pip_install(Path::new(python), &TOOL, folder)?;
+        run(pip.args(["--target", wheel_tools::SITE])).map_err(|reason| {
             format!(
-                "{PIN} is needed. `{python} -m venv` failed: {without_venv}; `{python} -m pip install --target` failed: \
+                "{pin} is needed. `{python} -m venv` failed: {without_venv}; `{python} -m pip install --target` failed: \
                  {reason}. Install Python's venv or pip (Debian: python3-venv or python3-pip) and build again"
             )
         })

@@ -39,12 +39,34 @@ fn both_tools_come_from_npm_without_their_scripts_once() {
     assert!(
         PACKAGES
             .iter()
-            .all(|pin| lines[2].contains(pin) && tools.identity.contains(pin) && PINS.contains(pin))
+            .all(|pin| tools.identity.contains(pin) && PINS.contains(pin))
     );
-    assert!(PINS.contains(NODE), "another Node.js is another folder of tools");
-    assert!(tools.folder.join("package.json").is_file());
+    assert!(PINS.contains(NODE.pin()), "another Node.js is another folder of tools");
+    for (name, text) in [("package.json", MANIFEST), ("package-lock.json", LOCK)] {
+        assert_eq!(fs::read_to_string(tools.folder.join(name)).unwrap(), text);
+    }
     javascript.ensure(&home, &Quiet).unwrap();
     assert_eq!(javascript.runner.said().len(), 3);
+}
+
+#[test]
+fn npm_is_told_the_digest_of_all_that_it_brings() {
+    let manifest: serde_json::Value = serde_json::from_str(MANIFEST).unwrap();
+    let lock: serde_json::Value = serde_json::from_str(LOCK).unwrap();
+    let asked = manifest["dependencies"].as_object().unwrap();
+    let asked: Vec<String> = asked
+        .iter()
+        .map(|(name, version)| format!("{name}@{}", version.as_str().unwrap()))
+        .collect();
+    assert_eq!(asked, PACKAGES);
+    let packages = lock["packages"].as_object().unwrap();
+    assert_eq!(packages[""]["dependencies"], manifest["dependencies"]);
+    for (name, package) in packages
+        .iter()
+        .filter(|(name, package)| !name.is_empty() && package.get("version").is_some())
+    {
+        assert!(package["integrity"].as_str().unwrap().starts_with("sha512-"), "{name}");
+    }
 }
 
 #[test]
@@ -80,7 +102,7 @@ fn where_there_is_no_node_a_wheel_brings_one() {
     assert!(
         lines
             .iter()
-            .any(|line| line.contains("pip install") && line.contains(NODE)),
+            .any(|line| line.contains("-m pip install") && line.contains("--require-hashes")),
         "{lines:?}"
     );
 }

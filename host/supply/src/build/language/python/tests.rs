@@ -28,11 +28,12 @@ fn a_virtual_environment_comes_first_and_is_made_once() {
         _ => Ok(ended(0, "", "")),
     });
     let tools = python.ensure(&home, &Quiet).unwrap();
-    assert!(tools.folder.starts_with(home.toolchains()) && tools.identity.contains(PIN));
+    assert!(tools.folder.starts_with(home.toolchains()) && tools.identity.contains(TOOL.pin()));
     let lines = python.runner.said();
     assert_eq!(lines[1], "python3 -m venv venv");
     assert!(
-        lines[2].contains("venv/bin/python -m pip install --no-deps --only-binary=:all:") && lines[2].ends_with(PIN)
+        lines[2].contains("venv/bin/python -m pip install --no-deps --only-binary=:all:")
+            && lines[2].contains("--require-hashes")
     );
     assert_eq!(python.ensure(&home, &Quiet).unwrap(), tools);
     assert_eq!(python.runner.said().len(), 3);
