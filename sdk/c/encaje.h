@@ -1,6 +1,6 @@
 // What a plugin in C needs beside the bindings (plugin.h, generated from the contracts when the plugin is built): texts
-// that cross the boundary, and problems. Whatever a plugin returns is freed by the bindings, so that all of it must come
-// from malloc: `encaje_string` copies.
+// that cross the boundary, and problems. Whatever a plugin returns is freed by the bindings, so that all of it must
+// come from malloc: `encaje_string` copies.
 #ifndef ENCAJE_H
 #define ENCAJE_H
 

@@ -6,11 +6,14 @@
 enum { MOST_LEVELS = 64 };
 
 static size_t skip(encaje_text text, size_t at) {
-  while (at < text.len && (text.ptr[at] == ' ' || text.ptr[at] == '\t' || text.ptr[at] == '\n' || text.ptr[at] == '\r')) at++;
+  while (at < text.len && (text.ptr[at] == ' ' || text.ptr[at] == '\t' || text.ptr[at] == '\n' || text.ptr[at] == '\r'))
+    at++;
   return at;
 }
 
-static bool is_digit(encaje_text text, size_t at) { return at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9'; }
+static bool is_digit(encaje_text text, size_t at) {
+  return at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9';
+}
 
 static bool is_at(encaje_text text, size_t at, char byte) { return at < text.len && text.ptr[at] == byte; }
 

@@ -1,5 +1,5 @@
-// A JSON reader that builds nothing: it walks over a text that was checked once. Enough for parameters, configuration and
-// the lines of a stream. Numbers are doubles, or whole ones up to 64 bits.
+// A JSON reader that builds nothing: it walks over a text that was checked once. Enough for parameters, configuration
+// and the lines of a stream. Numbers are doubles, or whole ones up to 64 bits.
 #ifndef ENCAJE_JSON_H
 #define ENCAJE_JSON_H
 
@@ -21,12 +21,12 @@ typedef struct {
   encaje_text text;
 } encaje_json;
 
-// The one value of a text; of kind ENCAJE_JSON_NONE where the text is not JSON (RFC 8259), has more behind it, or is deeper
-// than 64 levels.
+// The one value of a text; of kind ENCAJE_JSON_NONE where the text is not JSON (RFC 8259), has more behind it, or is
+// deeper than 64 levels.
 encaje_json encaje_json_parse(encaje_text text);
 
-// Walks over an array (name is NULL) or an object. `*at` starts as 0; false at the end, and for what is neither. The name
-// is a string value.
+// Walks over an array (name is NULL) or an object. `*at` starts as 0; false at the end, and for what is neither. The
+// name is a string value.
 bool encaje_json_each(encaje_json whole, size_t *at, encaje_json *name, encaje_json *value);
 // The last entry of this name in an object; of kind ENCAJE_JSON_NONE where there is none.
 encaje_json encaje_json_get(encaje_json object, const char *name);

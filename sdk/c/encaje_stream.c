@@ -84,8 +84,8 @@ static int64_t digits(encaje_text text, size_t at, size_t count) {
   return number;
 }
 
-// A number with or without decimals, times `scale`, rounded up so that nobody comes early. More than 12 digits on a side
-// are centuries, or noise.
+// A number with or without decimals, times `scale`, rounded up so that nobody comes early. More than 12 digits on a
+// side are centuries, or noise.
 static bool decimal(encaje_text text, uint64_t scale, uint64_t *to) {
   const char *point = text.len == 0 ? NULL : memchr(text.ptr, '.', text.len);
   size_t whole_len = point == NULL ? text.len : (size_t)(point - text.ptr);
@@ -109,8 +109,8 @@ static int64_t date(encaje_text text) {
   for (int64_t place = 0; place < 12; place++) {
     if (memcmp(text.ptr + 8, months + place * 3, 3) == 0) month = place + 1;
   }
-  if (day < 1 || day > 31 || month < 1 || year < 1970 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 ||
-      second > 60) {
+  if (day < 1 || day > 31 || month < 1 || year < 1970 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
+      second < 0 || second > 60) {
     return -1;
   }
   // Days since March of the year 0 (Hinnant, "chrono-compatible low-level date algorithms").

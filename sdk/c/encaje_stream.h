@@ -28,8 +28,9 @@ typedef struct {
 bool encaje_event_push(encaje_event *event, encaje_text line);
 void encaje_event_release(encaje_event *event);
 
-// Milliseconds to wait, from the values of `retry-after` (seconds, or a date as RFC 9110 prefers it) and `retry-after-ms`
-// (the finer one, which wins); empty where a header is absent. `now_us` is for dates. False for what cannot be read.
+// Milliseconds to wait, from the values of `retry-after` (seconds, or a date as RFC 9110 prefers it) and
+// `retry-after-ms` (the finer one, which wins); empty where a header is absent. `now_us` is for dates. False for what
+// cannot be read.
 bool encaje_retry_after(encaje_text seconds_or_date, encaje_text milliseconds, uint64_t now_us, uint64_t *to);
 
 #endif

@@ -133,7 +133,8 @@ static bool is_ignored(uint32_t scalar) {
          scalar == 0x2019 || scalar == 0x2024 || scalar == 0x2027 || (scalar >= 0xfe00 && scalar <= 0xfe0f);
 }
 
-// By the tables of the C library, which leave out the letters in circles; ligatures have a case, but no other letter for it.
+// By the tables of the C library, which leave out the letters in circles; ligatures have a case, but no other letter
+// for it.
 static uint32_t lower_of(uint32_t scalar) {
   if (scalar >= 0x24b6 && scalar <= 0x24cf) return scalar + 26;
   return (uint32_t)towlower((wint_t)scalar);

@@ -1,5 +1,5 @@
-// Texts that are pointers with lengths: UTF-8, letters and white space of all scripts, and a buffer that grows. It knows
-// nothing of the host, so that it can be tested natively.
+// Texts that are pointers with lengths: UTF-8, letters and white space of all scripts, and a buffer that grows. It
+// knows nothing of the host, so that it can be tested natively.
 #ifndef ENCAJE_TEXT_H
 #define ENCAJE_TEXT_H
 

@@ -39,7 +39,10 @@ export class Run {
   /** The scores of everything that was pushed, and what else is known. */
   finish() {
     const { judged, failed, mean } = this.#tally;
-    const extra = [["judged", String(judged)], ["failed", String(failed)]];
+    const extra = [
+      ["judged", String(judged)],
+      ["failed", String(failed)],
+    ];
     if (judged === 0) return { scores: [{ name: this.name, explanation: "no sample could be judged" }], extra };
     const scores = [{ name: this.name, value: mean, explanation: `mean of ${judged} samples` }];
     if (this.spread) {
@@ -60,9 +63,10 @@ export function evaluatorPlugin(plugin) {
   Exported.prototype.push = guarded(function (samples) {
     return this.run.push(samples).map((outcome, place) => ({
       id: samples[place].id,
-      outcome: outcome.error === undefined
-        ? { tag: "ok", val: whole(outcome.score, this.run.name) }
-        : { tag: "err", val: record(outcome.error) },
+      outcome:
+        outcome.error === undefined
+          ? { tag: "ok", val: whole(outcome.score, this.run.name) }
+          : { tag: "err", val: record(outcome.error) },
     }));
   });
   Exported.prototype.finish = guarded(function () {
@@ -81,7 +85,13 @@ const NO_PARAMETERS = '{"type":"object","additionalProperties":false}';
 
 function info(metric) {
   return {
-    lowest: null, highest: null, higherIsBetter: true, needs: [], deterministic: true, params: NO_PARAMETERS, ...metric,
+    lowest: null,
+    highest: null,
+    higherIsBetter: true,
+    needs: [],
+    deterministic: true,
+    params: NO_PARAMETERS,
+    ...metric,
   };
 }
 

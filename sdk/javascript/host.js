@@ -7,7 +7,11 @@ export const config = () => JSON.parse(hostConfig.get());
 
 /** One line in the operator's log; `level` is `trace`, `debug`, `info`, `warn` or `error`. Never fails. */
 export function log(level, message, fields = {}) {
-  hostLog.write(level, message, Object.entries(fields).map(([name, value]) => [name, String(value)]));
+  hostLog.write(
+    level,
+    message,
+    Object.entries(fields).map(([name, value]) => [name, String(value)]),
+  );
 }
 
 /** The lines of an HTTP answer as they come, for `events`. */

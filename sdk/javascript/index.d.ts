@@ -1,9 +1,23 @@
 /** Types of the SDK. What crosses to the host has the WIT's names in camel case; `null` stands for an absent option. */
 
 export type Kind =
-  | "invalid-request" | "unauthenticated" | "denied" | "not-found" | "conflict" | "too-large" | "context-exceeded"
-  | "content-blocked" | "unsupported" | "rate-limited" | "quota-exceeded" | "overloaded" | "unavailable" | "timeout"
-  | "cancelled" | "misconfigured" | "internal";
+  | "invalid-request"
+  | "unauthenticated"
+  | "denied"
+  | "not-found"
+  | "conflict"
+  | "too-large"
+  | "context-exceeded"
+  | "content-blocked"
+  | "unsupported"
+  | "rate-limited"
+  | "quota-exceeded"
+  | "overloaded"
+  | "unavailable"
+  | "timeout"
+  | "cancelled"
+  | "misconfigured"
+  | "internal";
 
 export interface More {
   param?: string;
@@ -176,7 +190,11 @@ export function instrumentorPlugin(plugin: Instrumentor): { lifecycle: object; i
 export function parameters(text: string, known: string[], param?: string): Record<string, unknown>;
 export function count(found: Record<string, unknown>, key: string, param?: string): number | undefined;
 export function word(
-  found: Record<string, unknown>, key: string, words: string[], otherwise: string, param?: string,
+  found: Record<string, unknown>,
+  key: string,
+  words: string[],
+  otherwise: string,
+  param?: string,
 ): string;
 export class Tally {
   judged: number;

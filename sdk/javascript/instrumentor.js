@@ -24,10 +24,12 @@ export function instrumentorPlugin(plugin) {
   Filter.prototype.finish = guarded(function () {
     return this.filter.finish();
   });
-  const own = (name) => (...values) => {
-    if (plugin[name] === undefined) throw Problem.unsupported(`this instrumentor has no \`${HOOKS[name]}\``);
-    return plugin[name](...values);
-  };
+  const own =
+    (name) =>
+    (...values) => {
+      if (plugin[name] === undefined) throw Problem.unsupported(`this instrumentor has no \`${HOOKS[name]}\``);
+      return plugin[name](...values);
+    };
   const hook = (name) => guarded(own(name));
   const instrumentor = {
     Filter,
@@ -45,6 +47,8 @@ export function instrumentorPlugin(plugin) {
     exportSpans: hook("exportSpans"),
     ingest: hook("ingest"),
   };
-  const offers = Object.keys(HOOKS).filter((name) => plugin[name] !== undefined).map((name) => HOOKS[name]);
+  const offers = Object.keys(HOOKS)
+    .filter((name) => plugin[name] !== undefined)
+    .map((name) => HOOKS[name]);
   return { lifecycle: lifecycle(plugin, offers), instrumentor };
 }

@@ -1,9 +1,23 @@
 /** Failures as exceptions: throw a `Problem`, and the host gets the WIT's `problem`. No text is made up here. */
 
 const KINDS = [
-  "invalid-request", "unauthenticated", "denied", "not-found", "conflict", "too-large", "context-exceeded",
-  "content-blocked", "unsupported", "rate-limited", "quota-exceeded", "overloaded", "unavailable", "timeout",
-  "cancelled", "misconfigured", "internal",
+  "invalid-request",
+  "unauthenticated",
+  "denied",
+  "not-found",
+  "conflict",
+  "too-large",
+  "context-exceeded",
+  "content-blocked",
+  "unsupported",
+  "rate-limited",
+  "quota-exceeded",
+  "overloaded",
+  "unavailable",
+  "timeout",
+  "cancelled",
+  "misconfigured",
+  "internal",
 ];
 
 /** One failure. `message` is for the caller: no secret, no path, no upstream body; `logDetail` is for the operator. */

@@ -25,11 +25,13 @@ export function messages(request) {
   return val.map((message, place) => ({ role: message.role.tag, text: message.content.map(words(place)).join("") }));
 }
 
-const words = (place) => ({ body }) => {
-  if (["text", "reasoning", "refusal"].includes(body.tag)) return body.val;
-  const param = `messages[${place}].content`;
-  throw Problem.unsupported(`this provider reads text alone, and \`${param}\` has \`${body.tag}\``, { param });
-};
+const words =
+  (place) =>
+  ({ body }) => {
+    if (["text", "reasoning", "refusal"].includes(body.tag)) return body.val;
+    const param = `messages[${place}].content`;
+    throw Problem.unsupported(`this provider reads text alone, and \`${param}\` has \`${body.tag}\``, { param });
+  };
 
 /** What a request may ask for beyond its messages, by the wire's names. */
 const WISHES = {
@@ -62,10 +64,11 @@ export function providerPlugin(plugin) {
     const { done, value } = this.chunks.next();
     return done ? null : [value];
   });
-  const or = (name, what) => guarded((request) => {
-    if (plugin[name] === undefined) throw Problem.unsupported(`this provider does not ${what}`);
-    return plugin[name](request);
-  });
+  const or = (name, what) =>
+    guarded((request) => {
+      if (plugin[name] === undefined) throw Problem.unsupported(`this provider does not ${what}`);
+      return plugin[name](request);
+    });
   const provider = {
     Completion,
     models: guarded(() => (plugin.models?.() ?? []).map(info)),
@@ -82,6 +85,12 @@ export function providerPlugin(plugin) {
 
 function info(model) {
   return {
-    ownedBy: "", created: null, contextTokens: null, maxOutputTokens: null, capabilities: ["chat"], extra: [], ...model,
+    ownedBy: "",
+    created: null,
+    contextTokens: null,
+    maxOutputTokens: null,
+    capabilities: ["chat"],
+    extra: [],
+    ...model,
   };
 }

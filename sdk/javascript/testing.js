@@ -39,7 +39,9 @@ async function stripped(source) {
     .map((name) => join(toolchains, name, "node_modules/esbuild/lib/main.js"))
     .find((path) => existsSync(path));
   if (library === undefined) {
-    throw new Error("this Node.js cannot read TypeScript: use 22.13 or newer, or run `encaje plugin build` once before");
+    throw new Error(
+      "this Node.js cannot read TypeScript: use 22.13 or newer, or run `encaje plugin build` once before",
+    );
   }
   const { default: esbuild } = await import(library);
   return (await esbuild.transform(source, { loader: "ts", format: "esm" })).code;

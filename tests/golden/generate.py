@@ -98,7 +98,13 @@ class Llama:
     """The few calls that are needed of libllama."""
 
     # Offsets in llama_context_params of release v0.5.0, with the defaults that must be found there.
-    CONTEXT = {"n_ctx": (0, 512), "n_batch": (4, 2048), "n_ubatch": (8, 512), "n_threads": (28, 4), "n_batch_threads": (32, 4)}
+    CONTEXT = {
+        "n_ctx": (0, 512),
+        "n_batch": (4, 2048),
+        "n_ubatch": (8, 512),
+        "n_threads": (28, 4),
+        "n_batch_threads": (32, 4),
+    }
 
     def __init__(self, folder, model, threads):
         libraries = [next(folder.glob(name)) for name in ("libggml-base.so", "libggml.v*.so", "libllama.v*.so")]
@@ -111,7 +117,9 @@ class Llama:
         lib.llama_model_default_params.restype = Opaque
         lib.llama_model_load_from_file.restype = ctypes.c_void_p
         lib.llama_model_load_from_file.argtypes = [ctypes.c_char_p, Opaque]
-        self.model = ctypes.c_void_p(lib.llama_model_load_from_file(str(model).encode(), lib.llama_model_default_params()))
+        self.model = ctypes.c_void_p(
+            lib.llama_model_load_from_file(str(model).encode(), lib.llama_model_default_params())
+        )
         assert self.model.value, "llama.cpp cannot load the model"
         lib.llama_model_get_vocab.restype = ctypes.c_void_p
         self.vocab = ctypes.c_void_p(lib.llama_model_get_vocab(self.model))
@@ -160,7 +168,10 @@ class Llama:
         assert self.lib.llama_decode(self.context, batch) == 0
         wanted = range(count) if every else [count - 1]
         return numpy.array(
-            [numpy.ctypeslib.as_array(self.lib.llama_get_logits_ith(self.context, i), (self.size,)).copy() for i in wanted]
+            [
+                numpy.ctypeslib.as_array(self.lib.llama_get_logits_ith(self.context, i), (self.size,)).copy()
+                for i in wanted
+            ]
         )
 
 
@@ -291,11 +302,18 @@ class WordPiece:
                 spaced.append(" ")
             elif c in "\0\ufffd" or category.startswith("C"):
                 continue
-            elif 0x3400 <= ord(c) <= 0x4DBF or 0x4E00 <= ord(c) <= 0x9FFF or 0xF900 <= ord(c) <= 0xFAFF or 0x20000 <= ord(c) <= 0x2FA1F:
+            elif (
+                0x3400 <= ord(c) <= 0x4DBF
+                or 0x4E00 <= ord(c) <= 0x9FFF
+                or 0xF900 <= ord(c) <= 0xFAFF
+                or 0x20000 <= ord(c) <= 0x2FA1F
+            ):
                 spaced.append(f" {c} ")
             else:
                 spaced.append(c)
-        plain = "".join(c for c in unicodedata.normalize("NFD", "".join(spaced).lower()) if unicodedata.category(c) != "Mn")
+        plain = "".join(
+            c for c in unicodedata.normalize("NFD", "".join(spaced).lower()) if unicodedata.category(c) != "Mn"
+        )
         split = []
         for c in plain:
             ascii_sign = 33 <= ord(c) <= 47 or 58 <= ord(c) <= 64 or 91 <= ord(c) <= 96 or 123 <= ord(c) <= 126
@@ -333,7 +351,9 @@ def read_safetensors(path):
     for name, about in header.items():
         if name != "__metadata__" and about["dtype"] == "F32":
             start, end = about["data_offsets"]
-            tensors[name] = numpy.frombuffer(body[start:end], numpy.float32).reshape(about["shape"]).astype(numpy.float64)
+            tensors[name] = (
+                numpy.frombuffer(body[start:end], numpy.float32).reshape(about["shape"]).astype(numpy.float64)
+            )
     return tensors
 
 

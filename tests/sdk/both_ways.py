@@ -65,7 +65,11 @@ CHATS = {
                 "role": "assistant",
                 "content": None,
                 "tool_calls": [
-                    {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}
+                    {
+                        "id": "call_1",
+                        "type": "function",
+                        "function": {"name": "weather", "arguments": '{"city":"Oslo"}'},
+                    }
                 ],
             },
             {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
@@ -76,7 +80,10 @@ CHATS = {
     "any JSON": {"messages": user("json"), "response_format": {"type": "json_object"}},
     "a picture": {
         "messages": user(
-            [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": PICTURE, "detail": "low"}}]
+            [
+                {"type": "text", "text": "What is it?"},
+                {"type": "image_url", "image_url": {"url": PICTURE, "detail": "low"}},
+            ]
         )
     },
     "a short answer": {"messages": user("one two three four five"), "max_tokens": 2},
@@ -182,7 +189,9 @@ def every_way(url, model, kind, ask):
         streamed = ask | {"stream_options": {"include_usage": True}}
 
     def part(client):
-        return {"chats": client.chat.completions, "completions": client.completions, "embeddings": client.embeddings}[kind]
+        return {"chats": client.chat.completions, "completions": client.completions, "embeddings": client.embeddings}[
+            kind
+        ]
 
     with openai.OpenAI(**settings) as client:
         answers = {"sync": asked(part(client).create, ask, False), "raw": asked_raw(part(client), ask)}
@@ -218,7 +227,9 @@ def main():
             passed, failed = passed + (not differing), failed + bool(differing)
             print(f"{'FAIL' if differing else 'ok  '}  {name}")
             for way in differing:
-                print(f"  {way}\n    behind {json.dumps(behind[way], default=str)}\n    front  {json.dumps(front[way], default=str)}")
+                print(
+                    f"  {way}\n    behind {json.dumps(behind[way], default=str)}\n    front  {json.dumps(front[way], default=str)}"
+                )
     missing = set(listed(options.behind)) - set(listed(options.front))
     passed, failed = passed + (not missing), failed + bool(missing)
     print(f"{'FAIL' if missing else 'ok  '}  models" + (f": {missing} are not listed in front" if missing else ""))

@@ -168,7 +168,10 @@ def the_asynchronous_client_is_served_concurrently(context):
 def harmless_parameters_are_accepted(context):
     answer = context.client.chat.completions.create(
         model=context.chat,
-        messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        ],
         max_completion_tokens=4,
         temperature=0,
         top_p=1,

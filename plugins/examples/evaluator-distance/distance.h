@@ -1,5 +1,5 @@
-// The edit distance of Levenshtein (1966) over Unicode scalar values: the least number of characters that are put in, taken
-// out or replaced to make one text of the other. It knows nothing of the host.
+// The edit distance of Levenshtein (1966) over Unicode scalar values: the least number of characters that are put in,
+// taken out or replaced to make one text of the other. It knows nothing of the host.
 #ifndef DISTANCE_H
 #define DISTANCE_H
 

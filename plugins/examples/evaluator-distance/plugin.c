@@ -1,11 +1,12 @@
-// An evaluator in C: how near an output comes to the nearest of the references, by edit distance. This file speaks with the
-// host; distance.c measures.
+// An evaluator in C: how near an output comes to the nearest of the references, by edit distance. This file speaks with
+// the host; distance.c measures.
 #include "distance.h"
 #include "encaje_evaluator.h"
 
 #include <stdlib.h>
 
-// Characters of one text. The work grows with the product of two lengths: two texts of this size take a tenth of a second.
+// Characters of one text. The work grows with the product of two lengths: two texts of this size take a tenth of a
+// second.
 enum { MOST_CHARACTERS = 8192 };
 // Right answers of one sample: published sets have ten at most.
 enum { MOST_REFERENCES = 32 };
@@ -19,11 +20,11 @@ typedef struct {
 
 const encaje_metric encaje_metrics[] = {
     {"levenshtein",
-     "One minus the edit distance (Levenshtein 1966) over the length of the longer text, in Unicode scalar values; the best of "
-     "the references",
+     "One minus the edit distance (Levenshtein 1966) over the length of the longer text, in Unicode scalar values; the "
+     "best of the references",
      0, true, 1, true,
-     "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"ignore_case\":{\"description\":\"Compare in lower "
-     "case\",\"type\":\"boolean\",\"default\":false}}}"},
+     "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"ignore_case\":{\"description\":\"Compare "
+     "in lower case\",\"type\":\"boolean\",\"default\":false}}}"},
     {0},
 };
 
@@ -39,8 +40,10 @@ void *encaje_run_start(const encaje_metric *metric, encaje_json params, encaje_p
   if (params.kind != ENCAJE_JSON_OBJECT) return refuse(problem, "params must be a JSON object", "params");
   encaje_json name, value;
   for (size_t at = 0; encaje_json_each(params, &at, &name, &value);) {
-    if (!encaje_json_is(name, "ignore_case")) return refuse(problem, "params has another entry than `ignore_case`", "params");
-    if (value.kind != ENCAJE_JSON_BOOLEAN) return refuse(problem, "params.ignore_case must be true or false", "params.ignore_case");
+    if (!encaje_json_is(name, "ignore_case"))
+      return refuse(problem, "params has another entry than `ignore_case`", "params");
+    if (value.kind != ENCAJE_JSON_BOOLEAN)
+      return refuse(problem, "params.ignore_case must be true or false", "params.ignore_case");
     chosen.ignore_case = encaje_json_true(value);
   }
   options *run = encaje_allocate(1, sizeof *run);
@@ -65,7 +68,8 @@ static bool too_large(encaje_problem *problem, const char *param, encaje_buffer 
 static bool check(const encaje_sample *sample, encaje_problem *problem) {
   encaje_buffer message = {0};
   if (sample->references.len == 0) {
-    encaje_fail(problem, ENCAJE_COMMON_ERRORS_PROBLEM_KIND_INVALID_REQUEST, "`levenshtein` needs at least one reference");
+    encaje_fail(problem, ENCAJE_COMMON_ERRORS_PROBLEM_KIND_INVALID_REQUEST,
+                "`levenshtein` needs at least one reference");
     encaje_fail_code(problem, "references_missing");
     encaje_fail_param(problem, "references");
     return false;

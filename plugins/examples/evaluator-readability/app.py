@@ -1,9 +1,8 @@
 """An evaluator that says how easily an English answer reads. It needs nothing but the answer."""
 
+from counts import sentences, syllables, words
 from encaje_sdk import Problem, evaluator
 from encaje_sdk.parameters import parameters
-
-from counts import sentences, syllables, words
 
 # Characters of an answer: forty times a long one; counting it takes a fraction of a second.
 MAX_CHARACTERS = 1 << 20

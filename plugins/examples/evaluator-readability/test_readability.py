@@ -6,11 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "sdk" / "python"))
 
-from encaje_sdk import Problem  # noqa: E402
-from encaje_sdk.evaluator import Sample  # noqa: E402
-
-import app  # noqa: E402
-from counts import sentences, syllables, words  # noqa: E402
+import app
+from counts import sentences, syllables, words
+from encaje_sdk import Problem
+from encaje_sdk.evaluator import Sample
 
 # Counted by a person.
 SYLLABLES = {
@@ -62,7 +61,10 @@ class Readability(unittest.TestCase):
         run = app.Plugin().start("flesch_reading_ease", "{}")
         empty, long = run.push([Sample("a", "¿42?"), Sample("b", "a" * (app.MAX_CHARACTERS + 1))])
         self.assertEqual((empty.code, long.kind), ("no_words", "too-large"))
-        for metric, params, kind in [("smog", "{}", "not-found"), ("flesch_reading_ease", '{"x":1}', "invalid-request")]:
+        for metric, params, kind in [
+            ("smog", "{}", "not-found"),
+            ("flesch_reading_ease", '{"x":1}', "invalid-request"),
+        ]:
             with self.assertRaises(Problem) as caught:
                 app.Plugin().start(metric, params)
             self.assertEqual(caught.exception.kind, kind)

@@ -72,8 +72,8 @@ const char *metric_read(metric *metric, metric_kind kind, encaje_json params, co
 }
 
 static bool is_ascii_punctuation(uint32_t scalar) {
-  return (scalar >= 0x21 && scalar <= 0x2f) || (scalar >= 0x3a && scalar <= 0x40) || (scalar >= 0x5b && scalar <= 0x60) ||
-         (scalar >= 0x7b && scalar <= 0x7e);
+  return (scalar >= 0x21 && scalar <= 0x2f) || (scalar >= 0x3a && scalar <= 0x40) ||
+         (scalar >= 0x5b && scalar <= 0x60) || (scalar >= 0x7b && scalar <= 0x7e);
 }
 
 // Of ASCII letters alone, whatever their case.
@@ -154,8 +154,8 @@ static encaje_text *tokens(encaje_text text, size_t *count) {
   return all;
 }
 
-// The harmonic mean of precision and recall over bags of tokens. Where one of the bags is empty: 1 if both are, else 0, as
-// the script of SQuAD 2.0 has it.
+// The harmonic mean of precision and recall over bags of tokens. Where one of the bags is empty: 1 if both are, else 0,
+// as the script of SQuAD 2.0 has it.
 static double token_f1(encaje_text output, encaje_text reference) {
   size_t said_count, right_count, common = 0;
   encaje_text *said = tokens(output, &said_count), *right = tokens(reference, &right_count);

@@ -1,5 +1,5 @@
-// The three metrics of evaluator-exact: their parameters, and their value for one output. It knows nothing of the host, so
-// that it can be tested natively.
+// The three metrics of evaluator-exact: their parameters, and their value for one output. It knows nothing of the host,
+// so that it can be tested natively.
 #ifndef METRIC_H
 #define METRIC_H
 

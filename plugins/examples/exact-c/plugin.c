@@ -12,27 +12,27 @@ enum { MOST_REFERENCES = 256 };
 // Bytes of the references of one sample: each is compared with the output.
 enum { MOST_REFERENCE_BYTES = 4 << 20 };
 
-#define NORMALISING                                                                                                     \
-  "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"normalise\":{\"description\":\"What is "       \
-  "evened out before texts are compared; absent is all of it\",\"type\":\"array\",\"uniqueItems\":true,\"items\":"      \
+#define NORMALISING                                                                                                    \
+  "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"normalise\":{\"description\":\"What is "      \
+  "evened out before texts are compared; absent is all of it\",\"type\":\"array\",\"uniqueItems\":true,\"items\":"     \
   "{\"enum\":[\"case\",\"punctuation\",\"articles\",\"whitespace\"]}}}}"
-#define LENGTH_PARAMS                                                                                                   \
-  "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"unit\":{\"enum\":[\"characters\",\"words\","   \
-  "\"bytes\"],\"default\":\"characters\"},\"min\":{\"description\":\"The score is 1 from here on, else 0\","            \
-  "\"type\":\"integer\",\"minimum\":0},\"max\":{\"description\":\"The score is 1 up to here, else 0\",\"type\":"        \
+#define LENGTH_PARAMS                                                                                                  \
+  "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{\"unit\":{\"enum\":[\"characters\",\"words\","  \
+  "\"bytes\"],\"default\":\"characters\"},\"min\":{\"description\":\"The score is 1 from here on, else 0\","           \
+  "\"type\":\"integer\",\"minimum\":0},\"max\":{\"description\":\"The score is 1 up to here, else 0\",\"type\":"       \
   "\"integer\",\"minimum\":0}}}"
 
 // In the order of metric_kind.
 const encaje_metric encaje_metrics[] = {
     {"exact_match",
-     "1 where the output equals one of the references after normalisation, else 0 (SQuAD; Rajpurkar et al. 2016)", 0, true, 1,
-     true, NORMALISING},
+     "1 where the output equals one of the references after normalisation, else 0 (SQuAD; Rajpurkar et al. 2016)", 0,
+     true, 1, true, NORMALISING},
     {"token_f1",
-     "Harmonic mean of precision and recall over bags of normalised tokens, the best of the references (SQuAD; Rajpurkar et "
-     "al. 2016)",
+     "Harmonic mean of precision and recall over bags of normalised tokens, the best of the references (SQuAD; "
+     "Rajpurkar et al. 2016)",
      0, true, 1, true, NORMALISING},
-    {"length", "The output's length; with `min` or `max` 1 where it lies between them (both included), else 0", 0, false, 0,
-     false, LENGTH_PARAMS},
+    {"length", "The output's length; with `min` or `max` 1 where it lies between them (both included), else 0", 0,
+     false, 0, false, LENGTH_PARAMS},
     {0},
 };
 

@@ -17,7 +17,8 @@ test("all steps are SQuAD's", () => {
     ["ÉCOLE the_end", "école theend"],
     ["a an the", ""],
     ["theatre of a.n", "theatre of"],
-  ]) assert.equal(normalise(text, STEPS), normal, text);
+  ])
+    assert.equal(normalise(text, STEPS), normal, text);
 });
 
 test("each step can stand alone", () => {
@@ -44,28 +45,51 @@ test("values", () => {
     [2, "length", '{"unit":"words"}', "né e"],
     [0, "length", '{"unit":"words","min":2,"max":3}', "a"],
     [1, "length", '{"unit":"words","min":2,"max":3}', "a b c"],
-  ]) assert.equal(value(...given), expected, given);
+  ])
+    assert.equal(value(...given), expected, given);
 });
 
 test("one sample that cannot be judged does not stop the others", () => {
   const huge = "x".repeat((1 << 20) + 1);
   const run = plugin.start("token_f1", "{}");
   const [good, bare, ...rest] = run.push([
-    sample("x", ["x"]), sample("x"), sample(huge, ["x"]), sample("x", ["y", huge]), sample("x", Array(257).fill("x")),
+    sample("x", ["x"]),
+    sample("x"),
+    sample(huge, ["x"]),
+    sample("x", ["y", huge]),
+    sample("x", Array(257).fill("x")),
   ]);
   assert.deepEqual(good.score, { value: 1, explanation: "by references[0]" });
   assert.deepEqual([bare.error.kind, bare.error.code], ["invalid-request", "references_missing"]);
-  assert.deepEqual(rest.map(({ error }) => error.param), ["output", "references[1]", "references"]);
+  assert.deepEqual(
+    rest.map(({ error }) => error.param),
+    ["output", "references[1]", "references"],
+  );
   run.push([sample("x", ["y"])]);
   const { scores, extra } = run.finish();
-  assert.deepEqual(scores.map(({ name, value }) => [name, value]), [["token_f1", 0.5], ["token_f1_stddev", 0.5]]);
-  assert.deepEqual(extra, [["judged", "2"], ["failed", "4"]]);
+  assert.deepEqual(
+    scores.map(({ name, value }) => [name, value]),
+    [
+      ["token_f1", 0.5],
+      ["token_f1_stddev", 0.5],
+    ],
+  );
+  assert.deepEqual(extra, [
+    ["judged", "2"],
+    ["failed", "4"],
+  ]);
 });
 
 test("wrong names and parameters are told", () => {
   assert.throws(() => plugin.start("bleu", "{}"), { kind: "not-found" });
   for (const [metric, params] of [
-    ["exact_match", '{"normalise":["accents"]}'], ["token_f1", '{"case":true}'], ["length", '{"min":3,"max":2}'],
-    ["length", '{"unit":"tokens"}'], ["length", '{"min":-1}'], ["length", "[]x"], ["length", '{"min":true}'],
-  ]) assert.throws(() => plugin.start(metric, params), { kind: "invalid-request", param: /^params/ }, params);
+    ["exact_match", '{"normalise":["accents"]}'],
+    ["token_f1", '{"case":true}'],
+    ["length", '{"min":3,"max":2}'],
+    ["length", '{"unit":"tokens"}'],
+    ["length", '{"min":-1}'],
+    ["length", "[]x"],
+    ["length", '{"min":true}'],
+  ])
+    assert.throws(() => plugin.start(metric, params), { kind: "invalid-request", param: /^params/ }, params);
 });

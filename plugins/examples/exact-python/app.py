@@ -1,7 +1,6 @@
 """The evaluator `exact`, in Python: lists its metrics and starts runs of them."""
 
 from encaje_sdk import Problem, evaluator
-
 from metrics import Compared, Length, exact, token_f1
 
 NORMALISING = (
@@ -18,18 +17,25 @@ METRICS = [
     evaluator.Metric(
         "exact_match",
         "1 where the output equals one of the references after normalisation, else 0 (SQuAD; Rajpurkar et al. 2016)",
-        0.0, 1.0, needs=("references",), params=NORMALISING,
+        0.0,
+        1.0,
+        needs=("references",),
+        params=NORMALISING,
     ),
     evaluator.Metric(
         "token_f1",
         "Harmonic mean of precision and recall over bags of normalised tokens, the best of the references (SQuAD; "
         "Rajpurkar et al. 2016)",
-        0.0, 1.0, needs=("references",), params=NORMALISING,
+        0.0,
+        1.0,
+        needs=("references",),
+        params=NORMALISING,
     ),
     evaluator.Metric(
         "length",
         "The output's length; with `min` or `max` 1 where it lies between them (both included), else 0",
-        0.0, params=LENGTH,
+        0.0,
+        params=LENGTH,
     ),
 ]
 

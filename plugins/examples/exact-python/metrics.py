@@ -5,7 +5,6 @@ from collections import Counter
 from encaje_sdk import Problem
 from encaje_sdk.evaluator import Run, Score
 from encaje_sdk.parameters import count, parameters, word
-
 from normalise import STEPS, normalise, words
 
 # The same limits as evaluator-exact has, for the same reasons: see its limits.rs.

@@ -6,11 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "sdk" / "python"))
 
-from encaje_sdk import Problem  # noqa: E402
-from encaje_sdk.evaluator import Sample  # noqa: E402
-
-import app  # noqa: E402
-from normalise import STEPS, normalise  # noqa: E402
+import app
+from encaje_sdk import Problem
+from encaje_sdk.evaluator import Sample
+from normalise import STEPS, normalise
 
 
 def value(metric, params, output, *references):
@@ -58,10 +57,15 @@ class Exact(unittest.TestCase):
     def test_one_sample_that_cannot_be_judged_does_not_stop_the_others(self):
         huge = "x" * ((1 << 20) + 1)
         run = app.Exact().start("token_f1", "{}")
-        good, bare, long, deep, many = run.push([
-            Sample("a", "x", ["x"]), Sample("b", "x", []), Sample("c", huge, ["x"]), Sample("d", "x", ["y", huge]),
-            Sample("e", "x", ["x"] * 257),
-        ])
+        good, bare, long, deep, many = run.push(
+            [
+                Sample("a", "x", ["x"]),
+                Sample("b", "x", []),
+                Sample("c", huge, ["x"]),
+                Sample("d", "x", ["y", huge]),
+                Sample("e", "x", ["x"] * 257),
+            ]
+        )
         self.assertEqual((good.value, good.explanation), (1.0, "by references[0]"))
         self.assertEqual((bare.kind, bare.code), ("invalid-request", "references_missing"))
         self.assertEqual([p.param for p in (long, deep, many)], ["output", "references[1]", "references"])
@@ -75,8 +79,13 @@ class Exact(unittest.TestCase):
             app.Exact().start("bleu", "{}")
         self.assertEqual(caught.exception.kind, "not-found")
         for metric, params in [
-            ("exact_match", '{"normalise":["accents"]}'), ("token_f1", '{"case":true}'), ("length", '{"min":3,"max":2}'),
-            ("length", '{"unit":"tokens"}'), ("length", '{"min":-1}'), ("length", "[]x"), ("length", '{"min":true}'),
+            ("exact_match", '{"normalise":["accents"]}'),
+            ("token_f1", '{"case":true}'),
+            ("length", '{"min":3,"max":2}'),
+            ("length", '{"unit":"tokens"}'),
+            ("length", '{"min":-1}'),
+            ("length", "[]x"),
+            ("length", '{"min":true}'),
         ]:
             with self.assertRaises(Problem, msg=params) as caught:
                 app.Exact().start(metric, params)

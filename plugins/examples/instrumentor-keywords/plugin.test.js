@@ -35,7 +35,8 @@ test("words are found alone, in any case, the longest first", () => {
     ["Open Sesame! a+b", "[x]! [x]"],
     ["swords sword", "swords [x]"],
     ["xsword éswordfish", "xsword éswordfish"],
-  ]) assert.equal(words.replaced(before, "[x]"), behind);
+  ])
+    assert.equal(words.replaced(before, "[x]"), behind);
 });
 
 test("however a text is cut, what comes out is the same", () => {
@@ -58,26 +59,38 @@ test("a request is redacted or refused, and one without a word passes", () => {
   const { tag, val } = plugin.before(asked("hello", "say swordfish"));
   assert.deepEqual([tag, val.model, val.input.val[1].content[0].body.val], ["replace", "m", "say [x]"]);
   const refused = acting("block", () => instrumentor.before(asked("hello", "say swordfish")));
-  assert.deepEqual([refused.tag, refused.val.kind.tag, refused.val.param], ["reject", "content-blocked", "messages[1]"]);
+  assert.deepEqual(
+    [refused.tag, refused.val.kind.tag, refused.val.param],
+    ["reject", "content-blocked", "messages[1]"],
+  );
   assert.throws(() => plugin.before({ input: { tag: "tokens", val: [1] } }), { kind: "unsupported" });
 });
 
 test("an answer is redacted across chunks, and blocked where the word begins", () => {
   const chunks = [text("say sword"), text("fish now"), end("stop")];
   assert.equal(out(chunks), "say [x] now<stop>");
-  assert.equal(acting("block", () => out(chunks)), "say <content-filter>");
+  assert.equal(
+    acting("block", () => out(chunks)),
+    "say <content-filter>",
+  );
 });
 
 test("other events stay behind the text before them, and probabilities are dropped", () => {
   const usage = { choice: 0, event: { tag: "usage", val: "#" } };
   const logprobs = { choice: 0, event: { tag: "logprobs", val: "sword" } };
-  assert.equal(out([text("think", 0, "reasoning"), text("say"), logprobs, text(" it"), end("stop"), usage]), "thinksay it<stop>#");
+  assert.equal(
+    out([text("think", 0, "reasoning"), text("say"), logprobs, text(" it"), end("stop"), usage]),
+    "thinksay it<stop>#",
+  );
   assert.equal(out([text("one", 0), text("two", 1), usage]), "onetwo#");
 });
 
 test("flagging tags the call and uses no filter", () => {
   const exchange = { request: asked("swordfish"), chunks: [text("open sesame"), end("stop")] };
   assert.deepEqual(plugin.after(exchange).attributes, [["keywords.matches", { tag: "integer", val: 2 }]]);
-  assert.deepEqual(acting("flag", () => lifecycle.check()), ["after"]);
+  assert.deepEqual(
+    acting("flag", () => lifecycle.check()),
+    ["after"],
+  );
   assert.deepEqual(lifecycle.check(), ["before", "filter"]);
 });

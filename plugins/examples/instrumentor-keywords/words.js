@@ -55,7 +55,7 @@ export class Stream {
     const text = this.#before + this.#held;
     const shift = this.#before.length;
     this.words.pattern.lastIndex = shift;
-    for (let found; !this.stopped && (found = this.words.pattern.exec(text)) !== null; ) {
+    for (let found; !this.stopped && (found = this.words.pattern.exec(text)) !== null;) {
       const start = found.index - shift;
       if (start >= limit) break;
       said += this.#held.slice(done, start) + (this.replacement ?? "");

@@ -1,6 +1,6 @@
-// For plugins that give scores for what a model said. The plugin writes the functions below; this part lists the metrics,
-// keeps the runs, answers `check` (a plugin that has something to check writes its own), and tells the mean and the spread
-// of a run's values (Welford 1962), so that a run costs no memory.
+// For plugins that give scores for what a model said. The plugin writes the functions below; this part lists the
+// metrics, keeps the runs, answers `check` (a plugin that has something to check writes its own), and tells the mean
+// and the spread of a run's values (Welford 1962), so that a run costs no memory.
 #ifndef ENCAJE_EVALUATOR_H
 #define ENCAJE_EVALUATOR_H
 

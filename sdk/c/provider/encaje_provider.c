@@ -59,26 +59,27 @@ __attribute__((weak)) bool exports_encaje_common_lifecycle_check(plugin_list_str
   return true;
 }
 
-__attribute__((weak)) bool exports_encaje_provider_provider_embed(exports_encaje_provider_provider_embed_request_t *request,
-                                                                  exports_encaje_provider_provider_embed_response_t *ret,
-                                                                  encaje_problem *err) {
+__attribute__((weak)) bool
+exports_encaje_provider_provider_embed(exports_encaje_provider_provider_embed_request_t *request,
+                                       exports_encaje_provider_provider_embed_response_t *ret, encaje_problem *err) {
   (void)ret;
   exports_encaje_provider_provider_embed_request_free(request);
   encaje_fail(err, ENCAJE_COMMON_ERRORS_PROBLEM_KIND_UNSUPPORTED, "this provider has no embedding models");
   return false;
 }
 
-__attribute__((weak)) bool exports_encaje_provider_provider_rerank(
-    exports_encaje_provider_provider_rerank_request_t *request, exports_encaje_provider_provider_list_ranked_t *ret,
-    encaje_problem *err) {
+__attribute__((weak)) bool
+exports_encaje_provider_provider_rerank(exports_encaje_provider_provider_rerank_request_t *request,
+                                        exports_encaje_provider_provider_list_ranked_t *ret, encaje_problem *err) {
   (void)ret;
   exports_encaje_provider_provider_rerank_request_free(request);
   encaje_fail(err, ENCAJE_COMMON_ERRORS_PROBLEM_KIND_UNSUPPORTED, "this provider has no ranking models");
   return false;
 }
 
-__attribute__((weak)) bool exports_encaje_provider_provider_count_tokens(
-    exports_encaje_provider_provider_chat_request_t *request, uint32_t *ret, encaje_problem *err) {
+__attribute__((weak)) bool
+exports_encaje_provider_provider_count_tokens(exports_encaje_provider_provider_chat_request_t *request, uint32_t *ret,
+                                              encaje_problem *err) {
   (void)ret;
   exports_encaje_provider_provider_chat_request_free(request);
   encaje_fail(err, ENCAJE_COMMON_ERRORS_PROBLEM_KIND_UNSUPPORTED, "this provider cannot count tokens");

@@ -31,8 +31,9 @@ static void utf8_that_is_none_counts_byte_by_byte(void) {
 }
 
 static void json_is_read_and_what_is_none_is_refused(void) {
-  encaje_json whole = encaje_json_parse(encaje_text_of(
-      " {\"a\" : [1, -2.5e1 ,true,null,{}], \"b\\u0020c\":\"x\\n\\ud83d\\ude00\\ud800\", \"a2\":{\"a\":7}, \"n\":1,\"n\":2} "));
+  encaje_json whole = encaje_json_parse(
+      encaje_text_of(" {\"a\" : [1, -2.5e1 ,true,null,{}], \"b\\u0020c\":\"x\\n\\ud83d\\ude00\\ud800\", "
+                     "\"a2\":{\"a\":7}, \"n\":1,\"n\":2} "));
   expect(whole.kind == ENCAJE_JSON_OBJECT, "an object");
   encaje_json list = encaje_json_get(whole, "a"), item;
   size_t at = 0, count = 0;
@@ -47,8 +48,8 @@ static void json_is_read_and_what_is_none_is_refused(void) {
   uint64_t last = 0;
   expect(encaje_json_whole(encaje_json_get(whole, "n"), &last) && last == 2, "of two the last counts");
   expect(encaje_json_get(whole, "none").kind == ENCAJE_JSON_NONE, "what is not there");
-  static const char *const wrong[] = {"",     "{",       "[1,]",    "{\"a\":1,}", "01",   "1.",  "+1",      "\"\\x\"",
-                                      "\"\n\"", "tru",   "1 2",     "{a:1}",      "\"",   "[1 2]", "\"\\ud8\"", "-"};
+  static const char *const wrong[] = {"",       "{",   "[1,]", "{\"a\":1,}", "01", "1.",    "+1",        "\"\\x\"",
+                                      "\"\n\"", "tru", "1 2",  "{a:1}",      "\"", "[1 2]", "\"\\ud8\"", "-"};
   for (size_t place = 0; place < sizeof wrong / sizeof *wrong; place++) {
     expect(encaje_json_parse(encaje_text_of(wrong[place])).kind == ENCAJE_JSON_NONE, wrong[place]);
   }
@@ -119,8 +120,8 @@ static void retry_after_is_seconds_or_a_date(void) {
   };
   for (size_t place = 0; place < sizeof cases / sizeof *cases; place++) {
     uint64_t got = 0;
-    bool known = encaje_retry_after(encaje_text_of(cases[place].after), encaje_text_of(cases[place].ms),
-                                    784111777000000, &got);
+    bool known =
+        encaje_retry_after(encaje_text_of(cases[place].after), encaje_text_of(cases[place].ms), 784111777000000, &got);
     expect(known == cases[place].known && got == cases[place].want, cases[place].after);
   }
 }

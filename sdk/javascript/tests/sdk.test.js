@@ -3,8 +3,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  Problem, Run, Tally, count, evaluatorPlugin, events, finish, instrumentorPlugin, messages, parameters, providerPlugin,
-  retryAfterMs, text, usage, word,
+  Problem,
+  Run,
+  Tally,
+  count,
+  evaluatorPlugin,
+  events,
+  finish,
+  instrumentorPlugin,
+  messages,
+  parameters,
+  providerPlugin,
+  retryAfterMs,
+  text,
+  usage,
+  word,
 } from "encaje-sdk";
 
 // What the host answers here.
@@ -22,9 +35,17 @@ function thrown(call) {
 }
 
 test("whatever a plugin throws leaves as a typed problem", () => {
-  const failing = (error) => evaluatorPlugin({ metrics: () => { throw error; } }).evaluator;
+  const failing = (error) =>
+    evaluatorPlugin({
+      metrics: () => {
+        throw error;
+      },
+    }).evaluator;
   const typed = thrown(failing(Problem.rateLimited("slow down", { retryAfter: 1.0001 })).metrics);
-  assert.deepEqual([typed.kind, typed.message, typed.retryAfterMs, typed.extra], [{ tag: "rate-limited" }, "slow down", 1001, []]);
+  assert.deepEqual(
+    [typed.kind, typed.message, typed.retryAfterMs, typed.extra],
+    [{ tag: "rate-limited" }, "slow down", 1001, []],
+  );
   for (const error of [new TypeError("boom"), "text", undefined, null]) {
     const problem = thrown(failing(error).metrics);
     assert.deepEqual([problem.kind.tag, problem.message], ["internal", "the plugin failed"]);
@@ -51,10 +72,22 @@ test("a run tells scores, problems and the corpus", () => {
   const { evaluator } = evaluatorPlugin({ metrics: () => [], start: () => new Half("half", { spread: true }) });
   const run = evaluator.start("half", "{}");
   const sent = run.push(["a", "abc", "bad", "nan"].map((output) => ({ id: output, output })));
-  assert.deepEqual(sent.map(({ outcome }) => outcome.val.value ?? outcome.val.kind.tag), [0.5, 1.5, "unsupported", "internal"]);
+  assert.deepEqual(
+    sent.map(({ outcome }) => outcome.val.value ?? outcome.val.kind.tag),
+    [0.5, 1.5, "unsupported", "internal"],
+  );
   const { scores, extra } = run.finish();
-  assert.deepEqual(scores.map(({ name, value }) => [name, value]), [["half", 1], ["half_stddev", 0.5]]);
-  assert.deepEqual(extra, [["judged", "2"], ["failed", "2"]]);
+  assert.deepEqual(
+    scores.map(({ name, value }) => [name, value]),
+    [
+      ["half", 1],
+      ["half_stddev", 0.5],
+    ],
+  );
+  assert.deepEqual(extra, [
+    ["judged", "2"],
+    ["failed", "2"],
+  ]);
   assert.equal(evaluator.start("half", "").finish().scores[0].value, null);
 });
 
@@ -80,7 +113,11 @@ test("an answer is asked chunk by chunk, ends once, and a failure in it is typed
 });
 
 test("an instrumentor offers what it has, and a refusal is a decision", () => {
-  const { instrumentor, lifecycle } = instrumentorPlugin({ before: () => { throw Problem.contentBlocked("no"); } });
+  const { instrumentor, lifecycle } = instrumentorPlugin({
+    before: () => {
+      throw Problem.contentBlocked("no");
+    },
+  });
   assert.deepEqual(lifecycle.check(), ["before"]);
   assert.equal(instrumentor.before({}).val.kind.tag, "content-blocked");
   assert.equal(thrown(() => instrumentor.after({})).kind.tag, "unsupported");
@@ -99,16 +136,34 @@ test("parameters are checked at the edge", () => {
 
 test("events and waits are read as their specifications say", () => {
   const lines = ["event: a", "data: 1", "data:2", "", ": comment", "", "data", "", "data: cut"];
-  assert.deepEqual([...events(lines)], [{ event: "a", data: "1\n2" }, { event: "message", data: "" }]);
+  assert.deepEqual(
+    [...events(lines)],
+    [
+      { event: "a", data: "1\n2" },
+      { event: "message", data: "" },
+    ],
+  );
   assert.throws(() => [...events(["data: 12345", "data: 12345"], 20)], Problem);
   // The same cases as the other languages' SDKs have.
   for (const [value, fine, now, wait] of [
-    [" 120 ", "", 0, 120_000], ["1.5", "", 0, 1_500], ["0.0001", "", 0, 1], ["9", "2.5", 0, 3], ["", "7", 0n, 7],
-    ["9".repeat(13), "", 0, undefined], ["Thu, 01 Jan 1970 00:01:00 GMT", "", 20_000_000n, 40_000],
-    ["Thu, 01 Jan 1970 00:00:00 GMT", "", 20_000_000, 0], ["soon", "", 0, undefined], ["-5", "", 0, undefined],
-    ["1.", "", 0, undefined], ["", "", 0, undefined], ["1 2020", "", 0, undefined],
+    [" 120 ", "", 0, 120_000],
+    ["1.5", "", 0, 1_500],
+    ["0.0001", "", 0, 1],
+    ["9", "2.5", 0, 3],
+    ["", "7", 0n, 7],
+    ["9".repeat(13), "", 0, undefined],
+    ["Thu, 01 Jan 1970 00:01:00 GMT", "", 20_000_000n, 40_000],
+    ["Thu, 01 Jan 1970 00:00:00 GMT", "", 20_000_000, 0],
+    ["soon", "", 0, undefined],
+    ["-5", "", 0, undefined],
+    ["1.", "", 0, undefined],
+    ["", "", 0, undefined],
+    ["1 2020", "", 0, undefined],
   ]) {
-    const headers = [["Retry-After", value], ["RETRY-AFTER-MS", fine]];
+    const headers = [
+      ["Retry-After", value],
+      ["RETRY-AFTER-MS", fine],
+    ];
     assert.equal(retryAfterMs(headers, now), wait, `${value} ${fine}`);
   }
 });

@@ -157,8 +157,14 @@ class _Run:
 def _info(bindings, metric):
     needs = [bindings.Need[need.upper()] for need in metric.needs]
     return bindings.MetricInfo(
-        metric.name, metric.description, metric.lowest, metric.highest, metric.higher_is_better, needs,
-        metric.deterministic, metric.params,
+        metric.name,
+        metric.description,
+        metric.lowest,
+        metric.highest,
+        metric.higher_is_better,
+        needs,
+        metric.deterministic,
+        metric.params,
     )
 
 

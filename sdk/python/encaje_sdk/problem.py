@@ -1,16 +1,32 @@
 """Failures as exceptions: raise a `Problem`, and the host gets the WIT's `problem`. No text is made up here."""
 
 KINDS = (
-    "invalid-request", "unauthenticated", "denied", "not-found", "conflict", "too-large", "context-exceeded",
-    "content-blocked", "unsupported", "rate-limited", "quota-exceeded", "overloaded", "unavailable", "timeout",
-    "cancelled", "misconfigured", "internal",
+    "invalid-request",
+    "unauthenticated",
+    "denied",
+    "not-found",
+    "conflict",
+    "too-large",
+    "context-exceeded",
+    "content-blocked",
+    "unsupported",
+    "rate-limited",
+    "quota-exceeded",
+    "overloaded",
+    "unavailable",
+    "timeout",
+    "cancelled",
+    "misconfigured",
+    "internal",
 )
 
 
 class Problem(Exception):
     """One failure. `message` is for the caller: no secret, no path, no upstream body; `log_detail` is for the operator."""
 
-    def __init__(self, kind, message, *, param=None, code=None, log_detail=None, retry_after=None, upstream_status=None):
+    def __init__(
+        self, kind, message, *, param=None, code=None, log_detail=None, retry_after=None, upstream_status=None
+    ):
         """`kind` is the WIT's word, such as `not-found`; `retry_after` is in seconds, and is rounded up."""
         if kind not in KINDS:
             raise ValueError(f"there is no kind of problem {kind!r}")

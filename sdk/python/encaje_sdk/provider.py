@@ -85,9 +85,9 @@ _WISHES = {
     "stop": lambda request: getattr(request.sampling, "stop", None),
     "logprobs": lambda request: getattr(request.sampling, "logprobs", None) is not None,
     "logit_bias": lambda request: getattr(request.sampling, "logit_bias", None),
-    "response_format": lambda request: case(request.response_format)[0] != "text"
-    if getattr(request, "response_format", None) is not None
-    else False,
+    "response_format": lambda request: (
+        case(request.response_format)[0] != "text" if getattr(request, "response_format", None) is not None else False
+    ),
     "reasoning_effort": lambda request: getattr(request, "reasoning_effort", None) is not None,
 }
 

@@ -11,11 +11,11 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from encaje_sdk import Problem, case, evaluator, host, instrumentor, provider  # noqa: E402
-from encaje_sdk.parameters import count, parameters, word  # noqa: E402
-from encaje_sdk.problem import KINDS  # noqa: E402
-from encaje_sdk.retry_after import retry_after_ms  # noqa: E402
-from encaje_sdk.sse import events  # noqa: E402
+from encaje_sdk import Problem, case, evaluator, host, instrumentor, provider
+from encaje_sdk.parameters import count, parameters, word
+from encaje_sdk.problem import KINDS
+from encaje_sdk.retry_after import retry_after_ms
+from encaje_sdk.sse import events
 
 
 class Err(Exception):
@@ -36,18 +36,24 @@ def bindings():
     """Modules with the names and the shapes of the generated ones."""
     record = lambda name, *fields: make_dataclass(name, fields)  # noqa: E731
     types_ = types.SimpleNamespace(Err=Err, Ok=record("Ok", "value"))
-    problem = record("Problem", "kind", "message", "log_detail", "code", "param", "retry_after_ms", "upstream_status", "extra")
+    problem = record(
+        "Problem", "kind", "message", "log_detail", "code", "param", "retry_after_ms", "upstream_status", "extra"
+    )
     errors = types.SimpleNamespace(Problem=problem, **cases("ProblemKind", *map(pascal, KINDS), "Other"))
     telemetry = types.SimpleNamespace(Score=record("Score", "name", "value", "label", "explanation", "extra"))
     usage = record("Usage", *vars(provider.Usage()))
     chat = types.SimpleNamespace(
-        Chunk=record("Chunk", "choice", "event"), Usage=usage,
-        **cases("ChatEvent", "Text", "Finish", "Usage", "Other"), **cases("FinishReason", "Stop", "Other"),
+        Chunk=record("Chunk", "choice", "event"),
+        Usage=usage,
+        **cases("ChatEvent", "Text", "Finish", "Usage", "Other"),
+        **cases("FinishReason", "Stop", "Other"),
     )
     need = Enum("Need", {"REFERENCES": 0})
     info = record("MetricInfo", *vars(evaluator.Metric("", "")))
     judged = types.SimpleNamespace(
-        Need=need, MetricInfo=info, SampleScore=record("SampleScore", "id", "outcome"),
+        Need=need,
+        MetricInfo=info,
+        SampleScore=record("SampleScore", "id", "outcome"),
         CorpusScore=record("CorpusScore", "scores", "usage", "extra"),
     )
     hooks = types.SimpleNamespace(**cases("Decision", "Pass", "Reject", "Other"))
@@ -55,7 +61,10 @@ def bindings():
     exports = types.SimpleNamespace(evaluator=judged, instrumentor=hooks)
     world = types.SimpleNamespace(imports=imports, exports=exports)
     return {
-        "componentize_py_types": types_, "wit_world": world, "wit_world.imports": imports, "wit_world.exports": exports,
+        "componentize_py_types": types_,
+        "wit_world": world,
+        "wit_world.imports": imports,
+        "wit_world.exports": exports,
     }
 
 
@@ -79,7 +88,9 @@ class Sdk(unittest.TestCase):
 
     def test_whatever_a_plugin_raises_leaves_as_a_typed_problem(self):
         typed = self.raised(self.failing(Problem.rate_limited("slow down", retry_after=1.0001)))
-        self.assertEqual((case(typed.kind)[0], typed.message, typed.retry_after_ms), ("rate-limited", "slow down", 1001))
+        self.assertEqual(
+            (case(typed.kind)[0], typed.message, typed.retry_after_ms), ("rate-limited", "slow down", 1001)
+        )
         for error in (KeyError("boom"), SystemExit("boom"), RecursionError("boom"), MemoryError("boom")):
             problem = self.raised(self.failing(error))
             self.assertEqual((case(problem.kind)[0], problem.message), ("internal", "the plugin failed"))
@@ -171,10 +182,19 @@ class Sdk(unittest.TestCase):
             list(events(["data: 12345", "data: 12345"], most=20))
         # The same cases as the other languages' SDKs have.
         for value, fine, now, wait in [
-            (" 120 ", "", 0, 120_000), ("1.5", "", 0, 1_500), ("0.0001", "", 0, 1), ("9", "2.5", 0, 3), ("", "7", 0, 7),
-            ("9" * 13, "", 0, None), ("Thu, 01 Jan 1970 00:01:00 GMT", "", 20_000_000, 40_000),
-            ("Thursday, 01-Jan-70 00:01:00 GMT", "", 20_000_000, 40_000), ("Thu Jan  1 00:01:00 1970", "", 20_000_000, 40_000),
-            ("Thu, 01 Jan 1970 00:00:00 GMT", "", 20_000_000, 0), ("soon", "", 0, None), ("-5", "", 0, None), ("1.", "", 0, None),
+            (" 120 ", "", 0, 120_000),
+            ("1.5", "", 0, 1_500),
+            ("0.0001", "", 0, 1),
+            ("9", "2.5", 0, 3),
+            ("", "7", 0, 7),
+            ("9" * 13, "", 0, None),
+            ("Thu, 01 Jan 1970 00:01:00 GMT", "", 20_000_000, 40_000),
+            ("Thursday, 01-Jan-70 00:01:00 GMT", "", 20_000_000, 40_000),
+            ("Thu Jan  1 00:01:00 1970", "", 20_000_000, 40_000),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", "", 20_000_000, 0),
+            ("soon", "", 0, None),
+            ("-5", "", 0, None),
+            ("1.", "", 0, None),
             ("", "", 0, None),
         ]:
             headers = [("Retry-After", value), ("RETRY-AFTER-MS", fine)]

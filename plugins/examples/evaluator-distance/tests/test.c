@@ -19,16 +19,16 @@ static void known_distances(void) {
     const char *left, *right;
     size_t want;
   } cases[] = {
-      {"", "", 0},           {"", "abc", 3},          {"kitten", "sitting", 3}, {"Saturday", "Sunday", 3},
-      {"né", "ne", 1},       {"😀a", "a", 1},         {"abcdef", "azced", 3},   {"same", "same", 0},
-      {"intention", "execution", 5},
+      {"", "", 0},     {"", "abc", 3},         {"kitten", "sitting", 3}, {"Saturday", "Sunday", 3},     {"né", "ne", 1},
+      {"😀a", "a", 1}, {"abcdef", "azced", 3}, {"same", "same", 0},      {"intention", "execution", 5},
   };
   for (size_t place = 0; place < sizeof cases / sizeof *cases; place++) {
     encaje_text left = encaje_text_of(cases[place].left), right = encaje_text_of(cases[place].right);
     expect(distance_between(left, right) == cases[place].want, cases[place].left);
     expect(distance_between(right, left) == cases[place].want, cases[place].right);
   }
-  expect(fabs(distance_similarity(encaje_text_of("kitten"), encaje_text_of("sitting")) - 4.0 / 7) < 1e-12, "similarity");
+  expect(fabs(distance_similarity(encaje_text_of("kitten"), encaje_text_of("sitting")) - 4.0 / 7) < 1e-12,
+         "similarity");
   expect(distance_similarity(encaje_text_of(""), encaje_text_of("")) == 1, "empty texts are equal");
 }
 
@@ -56,7 +56,8 @@ static void it_agrees_with_the_definition(void) {
       }
     }
     size_t want = by_definition(texts[0], lens[0], texts[1], lens[1]);
-    expect(distance_between((encaje_text){texts[0], lens[0]}, (encaje_text){texts[1], lens[1]}) == want, "the definition");
+    expect(distance_between((encaje_text){texts[0], lens[0]}, (encaje_text){texts[1], lens[1]}) == want,
+           "the definition");
   }
 }
 

@@ -1,6 +1,6 @@
 // Native tests of the metrics. They print what fails and end with 1.
-#include <locale.h>
 #include "metric.h"
+#include <locale.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -89,9 +89,17 @@ static void wrong_parameters_are_told(void) {
     metric_kind kind;
     const char *params;
   } cases[] = {
-      {EXACT_MATCH, "{\"normalise\":[\"accents\"]}"}, {EXACT_MATCH, "{\"normalise\":null}"}, {TOKEN_F1, "{\"case\":true}"},
-      {LENGTH, "{\"min\":3,\"max\":2}"}, {LENGTH, "{\"unit\":\"tokens\"}"}, {LENGTH, "{\"unit\":null}"},
-      {LENGTH, "{\"min\":-1}"}, {LENGTH, "{\"min\":1.0}"}, {LENGTH, "[]x"}, {LENGTH, "{}x"}, {LENGTH, "null"},
+      {EXACT_MATCH, "{\"normalise\":[\"accents\"]}"},
+      {EXACT_MATCH, "{\"normalise\":null}"},
+      {TOKEN_F1, "{\"case\":true}"},
+      {LENGTH, "{\"min\":3,\"max\":2}"},
+      {LENGTH, "{\"unit\":\"tokens\"}"},
+      {LENGTH, "{\"unit\":null}"},
+      {LENGTH, "{\"min\":-1}"},
+      {LENGTH, "{\"min\":1.0}"},
+      {LENGTH, "[]x"},
+      {LENGTH, "{}x"},
+      {LENGTH, "null"},
   };
   for (size_t place = 0; place < sizeof cases / sizeof *cases; place++) {
     expect(value(cases[place].kind, cases[place].params, "x", "x") == -1, cases[place].params);

@@ -1,5 +1,5 @@
-// An evaluator with one metric, `words_in_range`: whether an answer has as many words as it should. Put your metric into
-// words.c. It asks no model and needs no references.
+// An evaluator with one metric, `words_in_range`: whether an answer has as many words as it should. Put your metric
+// into words.c. It asks no model and needs no references.
 #include "encaje_evaluator.h"
 #include "words.h"
 
@@ -9,13 +9,14 @@
 enum { MOST_OUTPUT_BYTES = 1 << 20 };
 
 // What `params` may say; people read it in the list of metrics.
-#define PARAMS                                                                                                          \
-  "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"                                                \
-  "\"min\":{\"type\":\"integer\",\"minimum\":0,\"default\":1},\"max\":{\"type\":\"integer\",\"minimum\":0,\"default\":200}}}"
+#define PARAMS                                                                                                         \
+  "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"                                               \
+  "\"min\":{\"type\":\"integer\",\"minimum\":0,\"default\":1},\"max\":{\"type\":\"integer\",\"minimum\":0,"            \
+  "\"default\":200}}}"
 
 const encaje_metric encaje_metrics[] = {
-    {"words_in_range", "1 where the answer has `min` to `max` words, else 0; words are what spaces part", 0, true, 1, false,
-     PARAMS},
+    {"words_in_range", "1 where the answer has `min` to `max` words, else 0; words are what spaces part", 0, true, 1,
+     false, PARAMS},
     {0},
 };
 

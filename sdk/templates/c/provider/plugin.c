@@ -27,7 +27,8 @@ bool exports_encaje_common_lifecycle_check(plugin_list_string_t *ret, encaje_pro
   return true;
 }
 
-bool exports_encaje_provider_provider_models(exports_encaje_provider_provider_list_model_info_t *ret, encaje_problem *err) {
+bool exports_encaje_provider_provider_models(exports_encaje_provider_provider_list_model_info_t *ret,
+                                             encaje_problem *err) {
   (void)err;
   exports_encaje_provider_provider_model_info_t *model = encaje_allocate(1, sizeof *model);
   model->id = encaje_string_of("{{name}}");
@@ -55,8 +56,8 @@ static bool unsupported(encaje_problem *problem, const char *param, size_t len) 
 // Temperature, seed and the penalties choose among answers; there is only one here, so each of their values is kept.
 static bool can_do(const encaje_common_chat_chat_request_t *request, encaje_problem *problem) {
   const encaje_common_chat_sampling_t *sampling = &request->sampling;
-  bool forbidden = request->tool_choice.is_some &&
-                   request->tool_choice.val.tag == ENCAJE_COMMON_CHAT_TOOL_CHOICE_FORBIDDEN;
+  bool forbidden =
+      request->tool_choice.is_some && request->tool_choice.val.tag == ENCAJE_COMMON_CHAT_TOOL_CHOICE_FORBIDDEN;
   const char *wrong = NULL;
   if (sampling->choices != 1) wrong = "n";
   if (sampling->stop.len != 0) wrong = "stop";
@@ -108,8 +109,8 @@ static void said_last(encaje_common_chat_input_t *input, encaje_buffer *to) {
   encaje_input_text(input, to);
 }
 
-bool exports_encaje_provider_provider_count_tokens(exports_encaje_provider_provider_chat_request_t *request, uint32_t *ret,
-                                                   encaje_problem *err) {
+bool exports_encaje_provider_provider_count_tokens(exports_encaje_provider_provider_chat_request_t *request,
+                                                   uint32_t *ret, encaje_problem *err) {
   encaje_buffer all = {0};
   bool readable = read_input(&request->input, &all, err);
   if (readable) *ret = (uint32_t)echo_count(all.ptr, all.len);
@@ -126,7 +127,8 @@ static void greet(encaje_buffer *to) {
   plugin_string_free(&config);
 }
 
-static bool start(exports_encaje_provider_provider_chat_request_t *request, encaje_completion *ret, encaje_problem *err) {
+static bool start(exports_encaje_provider_provider_chat_request_t *request, encaje_completion *ret,
+                  encaje_problem *err) {
   encaje_buffer all = {0};
   if (!can_do(request, err) || !read_input(&request->input, &all, err)) {
     encaje_release(&all);

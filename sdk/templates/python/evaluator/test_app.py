@@ -6,10 +6,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / ".encaje" / "sdk"))
 
-from encaje_sdk import Problem  # noqa: E402
-from encaje_sdk.evaluator import Sample  # noqa: E402
-
-import app  # noqa: E402
+import app
+from encaje_sdk import Problem
+from encaje_sdk.evaluator import Sample
 
 
 class WordRecall(unittest.TestCase):

@@ -7,16 +7,13 @@ from types import SimpleNamespace as Record
 
 sys.path.insert(0, str(Path(__file__).parent / ".encaje" / "sdk"))
 
-from encaje_sdk import Problem  # noqa: E402
-
-import app  # noqa: E402
+import app
+from encaje_sdk import Problem
 
 
 def request(*texts, **more):
     """A conversation of the user's."""
-    messages = [
-        Record(role=("user", None), content=[Record(body=("text", text), extra=[])]) for text in texts
-    ]
+    messages = [Record(role=("user", None), content=[Record(body=("text", text), extra=[])]) for text in texts]
     sampling = Record(choices=more.pop("choices", 1), max_tokens=more.pop("max_tokens", None))
     return Record(input=("messages", messages), tools=more.pop("tools", []), sampling=sampling)
 

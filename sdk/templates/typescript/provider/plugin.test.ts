@@ -23,12 +23,18 @@ test("the last message comes back with its end and its usage", () => {
 
 test("an answer ends at max_tokens and says so", () => {
   const said = events(request(["a b c"], { maxTokens: 2 }));
-  assert.deepEqual(said.slice(0, 2).map(({ val }) => val), ["a", " b"]);
+  assert.deepEqual(
+    said.slice(0, 2).map(({ val }) => val),
+    ["a", " b"],
+  );
   assert.equal(said[2].val.tag, "length");
 });
 
 test("what it cannot do is refused before it starts", () => {
-  for (const [more, param] of [[{ tools: [{}] }, "tools"], [{ choices: 2 }, "n"]] as const) {
+  for (const [more, param] of [
+    [{ tools: [{}] }, "tools"],
+    [{ choices: 2 }, "n"],
+  ] as const) {
     assert.throws(() => plugin.complete(request(["a"], more)), { kind: "unsupported", param });
   }
 });
