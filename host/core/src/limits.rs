@@ -24,9 +24,9 @@ pub const ANSWER_BUFFER: usize = 32;
 /// A client that takes nothing for so long is gone: the time that proxies commonly allow an idle connection.
 pub const CLIENT_STALL: Duration = Duration::from_secs(60);
 
-/// An upstream does not break an answer off for a reader that kept it waiting for less: servers that end slow streams do so
-/// after seconds.
-pub const UPSTREAM_PATIENCE: Duration = Duration::from_secs(1);
+/// Readers who took less of an answer's time than this are no excuse for its end: upstreams that end slow streams do so
+/// after seconds, and so do deadlines.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A provider has so long to list its models: whoever asks for the list waits for the slowest, and a list that an upstream
 /// does not have by then is better shown without it.

@@ -8,7 +8,7 @@ use crate::chat::{ChatEvent, ChatRequest, Chunk};
 use crate::generation::{Generation, Instrumented};
 use crate::limits;
 use crate::ports::{Decision, Instrument};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 use crate::supervise::Pass;
 use crate::telemetry::Annotation;
 use crate::trace::Exchange;
@@ -57,8 +57,18 @@ impl Running {
     /// One hook's outcome: `None` where it failed and is left out.
     fn outcome<T>(&mut self, outcome: Result<T, Problem>) -> Result<Option<T>, Problem> {
         match outcome {
-            Ok(value) => Ok(Some(value)),
+            Ok(value) => {
+                self.works();
+                Ok(Some(value))
+            }
             Err(problem) => self.failed(problem).map(|()| None),
+        }
+    }
+
+    /// It has done something well. A half-open breaker waits for no more than that: the answer may take minutes.
+    fn works(&mut self) {
+        if let Some(pass) = &mut self.pass {
+            pass.begun();
         }
     }
 }
@@ -152,7 +162,12 @@ impl Instruments {
                             pass.ended(&problem);
                         }
                     }
-                    Err(_) => tracing::warn!(plugin = one.name, "an instrument took too long after a call"),
+                    Err(_) => {
+                        tracing::warn!(plugin = one.name, "an instrument took too long after a call");
+                        if let Some(pass) = one.pass.take() {
+                            pass.ended(&Problem::new(ProblemKind::Timeout, "it took too long after a call"));
+                        }
+                    }
                 }
             }
             if let (Some(pass), true) = (one.pass.take(), one.instrument.is_some()) {
@@ -180,7 +195,14 @@ async fn begin(one: &Instrumented, call: &Call) -> Result<Running, Problem> {
         }
         Err(problem) => Err(problem),
     };
-    running.instrument = running.outcome(attended)?;
+    match attended {
+        Ok(instrument) => running.instrument = Some(instrument),
+        Err(problem) => running.failed(problem)?,
+    }
+    if !running.has("before") && !running.has("filter") {
+        // Nothing is asked of it until the answer is over.
+        running.works();
+    }
     Ok(running)
 }
 

@@ -39,8 +39,9 @@ pub(crate) async fn list(generation: &Generation, call: &Call) -> Result<Vec<Mod
 
 /// The models of one provider; none where it fails, takes too long, or is left alone for a while.
 async fn of(name: &str, provider: &Provided, call: &Call) -> Vec<ModelInfo> {
-    // A list proves nothing of answers: it is no probe, and how it ends says neither good nor bad of them.
-    if provider.supervisor.breaker.state() != BreakerState::Closed {
+    // A list proves nothing of answers: it is no probe, and how it ends says neither good nor bad of them. What may be
+    // tried again is listed, or nobody who picks from the list would try it.
+    if provider.supervisor.breaker.state() == BreakerState::Open {
         tracing::debug!(plugin = %name, "a provider that rests is not asked for its models");
         return Vec::new();
     }

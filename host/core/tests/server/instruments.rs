@@ -1,6 +1,8 @@
 //! Instruments in the path of a chat: what they decide, what they let through, what they add, and how they fail.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use encaje_core::chat::{ChatEvent, ChatRequest, Chunk, Input, PartBody};
@@ -8,13 +10,13 @@ use encaje_core::generation::Instrumented;
 use encaje_core::ledger::WhenDown;
 use encaje_core::ports::{Decision, Instrument, Instrumentor};
 use encaje_core::server::Said;
-use encaje_core::supervise::Supervisor;
+use encaje_core::supervise::{BreakerSettings, BreakerState, RetrySettings, Supervisor};
 use encaje_core::telemetry::{Annotation, Score, Span};
 use encaje_core::trace::{Exchange, Outcome};
 use encaje_core::value::Value;
 use encaje_core::{Call, Problem, ProblemKind};
 
-use crate::fakes::{Scripted, World, finish, heard, question, started, text};
+use crate::fakes::{Scripted, Step, World, finish, heard, question, started, text, until};
 
 /// What a guard does; each of its hooks looks for its own field.
 #[derive(Clone, Default)]
@@ -24,6 +26,10 @@ struct Guard {
     shouts: bool,
     annotation: Annotation,
     fails: Option<&'static str>,
+    /// So many times, where it is not for ever.
+    fails_left: Option<Arc<AtomicUsize>>,
+    /// Does not come back once the call has ended.
+    hangs_after: bool,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
@@ -36,15 +42,27 @@ impl Guard {
     fn note(&self, hook: &'static str) -> Result<(), Problem> {
         self.seen.lock().unwrap().push(hook.to_owned());
         match self.fails {
-            Some(failing) if failing == hook => Err(Problem::new(ProblemKind::Internal, "broken")),
+            Some(failing) if failing == hook && self.is_to_fail() => Err(Problem::new(ProblemKind::Internal, "broken")),
             _ => Ok(()),
         }
     }
 
+    fn is_to_fail(&self) -> bool {
+        let down = |left: &Arc<AtomicUsize>| {
+            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+                .is_ok()
+        };
+        self.fails_left.as_ref().is_none_or(down)
+    }
+
     fn world(self, required: bool, providers: Vec<Scripted>) -> World {
+        self.supervised(Supervisor::permissive(), required, providers)
+    }
+
+    fn supervised(self, supervisor: Arc<Supervisor>, required: bool, providers: Vec<Scripted>) -> World {
         let instruments = vec![Instrumented {
             port: Arc::new(self),
-            supervisor: Supervisor::permissive(),
+            supervisor,
             required,
         }];
         World::whole(providers, instruments, WhenDown::Spool, 1_000)
@@ -110,6 +128,9 @@ impl Instrument for Guarding {
 
     async fn after(&mut self, exchange: &Exchange) -> Result<Annotation, Problem> {
         self.guard.note("after")?;
+        if self.guard.hangs_after {
+            std::future::pending::<()>().await;
+        }
         let ended = match &exchange.outcome {
             Outcome::Completed => "completed",
             Outcome::Cancelled => "cancelled",
@@ -283,4 +304,52 @@ fn a_question_is_one_message() {
         panic!("a question is a conversation");
     };
     assert!(matches!(messages[0].content[0].body, PartBody::Text(_)));
+}
+
+const BREAKER: BreakerSettings = BreakerSettings {
+    failures: 3,
+    window: Duration::from_secs(60),
+    pause: Duration::from_millis(50),
+    probes: 1,
+};
+
+#[tokio::test]
+async fn a_guard_that_is_back_serves_others_while_the_first_answer_streams() {
+    let supervisor = Supervisor::new(BREAKER, RetrySettings::once());
+    let guard = Guard {
+        fails: Some("before"),
+        fails_left: Some(Arc::new(AtomicUsize::new(3))),
+        ..Guard::default()
+    };
+    let script = vec![text("he"), Step::Wait(Duration::from_secs(20)), finish()];
+    let world = guard.supervised(Arc::clone(&supervisor), true, vec![Scripted::new("one", script)]);
+    for _ in 0..3 {
+        assert!(heard(world.ask("hi")).await.1.is_some());
+    }
+    assert_eq!(supervisor.breaker.state(), BreakerState::Open);
+    until("it may be tried again", || {
+        supervisor.breaker.state() != BreakerState::Open
+    })
+    .await;
+    let mut probe = world.ask("hi");
+    assert!(matches!(probe.next().await, Some(Said::Started { .. })));
+    assert_eq!(supervisor.breaker.state(), BreakerState::Closed);
+    assert!(matches!(world.ask("hi").next().await, Some(Said::Started { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_after_the_calls_is_left_alone() {
+    let supervisor = Supervisor::new(BREAKER, RetrySettings::once());
+    let guard = Guard {
+        hangs_after: true,
+        ..Guard::default()
+    };
+    let world = guard.supervised(Arc::clone(&supervisor), false, vec![good()]);
+    for _ in 0..3 {
+        assert_eq!(heard(world.ask("hi")).await.1, None);
+    }
+    until("its breaker is open", || {
+        supervisor.breaker.state() != BreakerState::Closed
+    })
+    .await;
 }
