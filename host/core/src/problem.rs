@@ -113,6 +113,9 @@ pub const NESTED_TOO_DEEP: &str = "nested_too_deep";
 /// A call was turned away: the plugin failed too often of late.
 pub const BREAKER_OPEN: &str = "breaker_open";
 
+/// A provider went on answering without end.
+pub const ANSWER_TOO_LARGE: &str = "answer_too_large";
+
 /// See [`Problem::is_own_refusal`].
 const OWN_REFUSALS: [&str; 5] = [PLUGIN_BUSY, POOL_FULL, PLUGINS_CROWDED, NESTED_TOO_DEEP, BREAKER_OPEN];
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::chat::{ChatEvent, Chunk, TokenLogprob};
 use crate::limits;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{ANSWER_TOO_LARGE, Problem, ProblemKind};
 
 /// A stream as far as it has come.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,7 @@ impl Contract {
     /// The next chunks.
     ///
     /// # Errors
-    /// `Internal` for a breach, `TooLarge` for an answer without end.
+    /// `Internal` for a breach, with code `answer_too_large` for an answer without end.
     pub(crate) fn check(&mut self, chunks: &[Chunk]) -> Result<(), Problem> {
         chunks.iter().try_for_each(|chunk| self.check_one(chunk))
     }
@@ -64,7 +64,7 @@ impl Contract {
         if self.bytes > limits::MAX_ANSWER_BYTES {
             let most = limits::MAX_ANSWER_BYTES;
             let message = format!("The answer grew over {most} bytes and was cut off.");
-            return Err(Problem::new(ProblemKind::TooLarge, message));
+            return Err(Problem::new(ProblemKind::Internal, message).with_code(ANSWER_TOO_LARGE));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! When the storage is down, the operator's choice decides: [`WhenDown::Spool`] serves, appends to the spool and replays
 //! later (upserts, so that a replay repeats nothing); [`WhenDown::Refuse`] answers `unavailable`.
 
+mod messages;
 mod record;
 mod replay;
 mod store;

@@ -6,14 +6,13 @@ use serde_json::{Map, Value as JsonValue, json};
 
 use crate::ProblemKind;
 use crate::call::Call;
-use crate::chat::{ChatRequest, Input, Message, Part, PartBody};
-use crate::embeddings::EmbedInput;
+use crate::chat::ChatRequest;
 use crate::id::SpanId;
-use crate::limits::{MAX_ANNOTATIONS, MAX_ATTRIBUTE_BYTES, MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MAX_RECORD_MESSAGES};
+use crate::ledger::messages;
+use crate::limits::{MAX_ANNOTATIONS, MAX_ATTRIBUTE_BYTES, MAX_MESSAGE_BYTES};
 use crate::storage::Mutation;
 use crate::telemetry::Score;
 use crate::trace::{Asked, Crossing, Exchange, Outcome};
-use crate::transcript::ChoiceTranscript;
 use crate::value::{Fields, Value};
 
 /// The rows of one call. The root waits for the id of the group commit that writes it.
@@ -31,16 +30,7 @@ impl Record {
             .map(|crossing| upsert("spans", crossing_span(call, crossing)))
             .collect();
         let root = root_span(call, &exchange);
-        let mut messages = Messages {
-            call,
-            rows: &mut rest,
-            position: 0,
-            bytes: 0,
-        };
-        messages.asked(&exchange.asked);
-        for (choice, said) in &exchange.transcript.choices {
-            messages.said(*choice, said);
-        }
+        rest.extend(messages::rows(call, &exchange));
         rest.extend(scores(call, &exchange));
         let texts = |fields: &Fields| {
             fields
@@ -307,151 +297,16 @@ fn crossing_attributes(crossing: &Crossing) -> Map<String, JsonValue> {
     attributes
 }
 
-/// Message rows of one call, in order.
-struct Messages<'a> {
-    call: &'a Call,
-    rows: &'a mut Vec<Mutation>,
-    position: u64,
-    bytes: usize,
-}
-
-impl Messages<'_> {
-    fn asked(&mut self, asked: &Asked) {
-        match asked {
-            Asked::Chat(request) => match &request.input {
-                Input::Messages(messages) => {
-                    let skipped = messages.len().saturating_sub(MAX_RECORD_MESSAGES);
-                    if skipped > 0 {
-                        self.push(
-                            "input",
-                            "system",
-                            None,
-                            json!([{ "type": "cut", "messages": skipped }]),
-                            None,
-                        );
-                    }
-                    for message in messages.iter().skip(skipped) {
-                        self.push("input", message.role.as_str(), None, message_json(message), None);
-                    }
-                }
-                Input::Prompt(prompt) => self.push("input", "user", None, text_json(prompt), None),
-                Input::Tokens(tokens) => self.push("input", "user", None, tokens_json(tokens), None),
-            },
-            Asked::Embed(request) => {
-                let skipped = request.inputs.len().saturating_sub(MAX_RECORD_MESSAGES);
-                if skipped > 0 {
-                    self.push(
-                        "input",
-                        "user",
-                        None,
-                        json!([{ "type": "cut", "messages": skipped }]),
-                        None,
-                    );
-                }
-                for input in request.inputs.iter().skip(skipped) {
-                    let content = match input {
-                        EmbedInput::Text(text) => text_json(text),
-                        EmbedInput::Tokens(tokens) => tokens_json(tokens),
-                    };
-                    self.push("input", "user", None, content, None);
-                }
-            }
-        }
-    }
-
-    fn said(&mut self, choice: u32, said: &ChoiceTranscript) {
-        let mut parts = Vec::new();
-        for (kind, text) in [
-            ("reasoning", &said.reasoning),
-            ("text", &said.text),
-            ("refusal", &said.refusal),
-        ] {
-            if !text.is_empty() {
-                parts.push(json!({ "type": kind, "content": text }));
-            }
-        }
-        for call in &said.tool_calls {
-            parts.push(json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments }));
-        }
-        let finish = said.finish.as_ref().map(|reason| reason.as_str().to_owned());
-        self.push("output", "assistant", Some(choice), JsonValue::Array(parts), finish);
-    }
-
-    fn push(&mut self, direction: &str, role: &str, choice: Option<u32>, content: JsonValue, finish: Option<String>) {
-        let content = bounded(
-            content,
-            MAX_MESSAGE_BYTES.min(MAX_RECORD_BYTES.saturating_sub(self.bytes)),
-        );
-        self.bytes += content.len();
-        self.rows.push(upsert(
-            "messages",
-            vec![
-                field("tenant", self.call.caller().tenant.as_str()),
-                field("trace_id", self.call.trace().to_string()),
-                field("span_id", self.call.span().to_string()),
-                field("position", self.position),
-                field("direction", direction),
-                field("role", role),
-                field("choice", choice.map(u64::from)),
-                field("content", Value::Json(content)),
-                field("finish", finish),
-            ],
-        ));
-        self.position += 1;
-    }
-}
-
-/// A content that is too large to keep is replaced by its beginning, and says so.
-fn bounded(content: JsonValue, room: usize) -> String {
-    let text = content.to_string();
-    if text.len() <= room {
-        return text;
-    }
-    let original = text.len();
-    json!([{ "type": "cut", "original_bytes": original, "content": cut(text, room) }]).to_string()
-}
-
-fn cut(mut text: String, room: usize) -> String {
+pub(super) fn cut(mut text: String, room: usize) -> String {
     text.truncate(text.floor_char_boundary(room));
     text
 }
 
-fn text_json(text: &str) -> JsonValue {
-    json!([{ "type": "text", "content": text }])
-}
-
-fn tokens_json(tokens: &[u32]) -> JsonValue {
-    json!([{ "type": "tokens", "content": tokens }])
-}
-
-fn message_json(message: &Message) -> JsonValue {
-    let mut parts: Vec<JsonValue> = message.content.iter().map(part_json).collect();
-    if let Some(id) = &message.tool_call_id {
-        parts.push(json!({ "type": "tool_call_id", "content": id }));
-    }
-    JsonValue::Array(parts)
-}
-
-/// Media are remembered by type and size: their bytes would fill the store.
-fn part_json(part: &Part) -> JsonValue {
-    match &part.body {
-        PartBody::Text(text) => json!({ "type": "text", "content": text }),
-        PartBody::Reasoning(text) => json!({ "type": "reasoning", "content": text }),
-        PartBody::Refusal(text) => json!({ "type": "refusal", "content": text }),
-        PartBody::Link(url) => json!({ "type": "link", "content": url }),
-        PartBody::Media(media) => json!({ "type": "media", "mime": media.mime, "bytes": media.bytes.len() }),
-        PartBody::ToolCall(call) => {
-            json!({ "type": "tool_call", "id": call.id, "name": call.name, "arguments": call.arguments })
-        }
-        PartBody::Other(name, content) => json!({ "type": name, "content": content }),
-    }
-}
-
-fn upsert(table: &str, fields: Fields) -> Mutation {
+pub(super) fn upsert(table: &str, fields: Fields) -> Mutation {
     Mutation::Upsert(table.to_owned(), fields)
 }
 
-fn field(name: &str, value: impl Into<Value>) -> (String, Value) {
+pub(super) fn field(name: &str, value: impl Into<Value>) -> (String, Value) {
     (name.to_owned(), value.into())
 }
 

@@ -1,6 +1,5 @@
 //! A circuit breaker: closed, open after too many failures, half-open with a few probes after a pause.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,9 +9,10 @@ use crate::problem::{Problem, ProblemKind};
 /// When a breaker opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// So many failures within `window` open it; 0 never does.
+    /// So many failures within `window` open it, if no more calls than these went well: a busy plugin that fails once in a
+    /// hundred times is worth asking. 0 never opens it.
     pub failures: u32,
-    /// How long a failure counts.
+    /// How long a call counts; some count for half of it.
     pub window: Duration,
     /// How long it stays open.
     pub pause: Duration,
@@ -81,9 +81,50 @@ struct Inner {
 
 #[derive(Debug)]
 enum Phase {
-    Closed { failures: VecDeque<Instant> },
+    Closed(Tally),
     Open { until: Instant },
     HalfOpen { probing: u32, succeeded: u32 },
+}
+
+/// How the calls of late ended: those of the running half of the window, and of the half before it.
+#[derive(Debug)]
+struct Tally {
+    since: Instant,
+    now: Ends,
+    before: Ends,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Ends {
+    well: u32,
+    failed: u32,
+}
+
+impl Tally {
+    fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            now: Ends::default(),
+            before: Ends::default(),
+        }
+    }
+
+    /// The running half, at this time.
+    fn at(&mut self, now: Instant, window: Duration) -> &mut Ends {
+        let (half, age) = (window / 2, now.saturating_duration_since(self.since));
+        if age >= window {
+            *self = Self::new(now);
+        } else if age >= half {
+            self.before = std::mem::take(&mut self.now);
+            self.since += half;
+        }
+        &mut self.now
+    }
+
+    fn speaks_against(&self, failures: u32) -> bool {
+        let failed = self.now.failed.saturating_add(self.before.failed);
+        failed >= failures && failed >= self.now.well.saturating_add(self.before.well)
+    }
 }
 
 impl Breaker {
@@ -93,7 +134,7 @@ impl Breaker {
             settings,
             inner: Mutex::new(Inner {
                 epoch: 0,
-                phase: Phase::closed(),
+                phase: Phase::Closed(Tally::new(Instant::now())),
             }),
             refused: AtomicU64::new(0),
         })
@@ -136,7 +177,7 @@ impl Breaker {
                 *probing += 1;
                 true
             }
-            Phase::Closed { .. } | Phase::Open { .. } => false,
+            Phase::Closed(_) | Phase::Open { .. } => false,
         };
         Ok(Pass {
             breaker: Arc::clone(self),
@@ -153,7 +194,7 @@ impl Breaker {
 
     fn state_at(&self, now: Instant) -> BreakerState {
         match self.lock().phase {
-            Phase::Closed { .. } => BreakerState::Closed,
+            Phase::Closed(_) => BreakerState::Closed,
             Phase::Open { until } if until > now => BreakerState::Open,
             Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
         }
@@ -164,13 +205,23 @@ impl Breaker {
         Some(self.lock()).filter(|inner| inner.epoch == epoch)
     }
 
-    fn succeeded(&self, epoch: u64) {
+    /// A call of a closed one ended well.
+    fn ended_well(&self, epoch: u64, now: Instant) {
+        let Some(mut inner) = self.of(epoch) else { return };
+        if let Phase::Closed(tally) = &mut inner.phase {
+            let ends = tally.at(now, self.settings.window);
+            ends.well = ends.well.saturating_add(1);
+        }
+    }
+
+    /// A probe went well.
+    fn proved(&self, epoch: u64, now: Instant) {
         let Some(mut inner) = self.of(epoch) else { return };
         if let Phase::HalfOpen { probing, succeeded } = &mut inner.phase {
             *probing = probing.saturating_sub(1);
             *succeeded += 1;
             if *succeeded >= self.settings.probes.max(1) {
-                inner.phase = Phase::closed();
+                inner.phase = Phase::Closed(Tally::new(now));
             }
         }
     }
@@ -184,11 +235,10 @@ impl Breaker {
             Phase::Open { .. } => false,
             // Half-open, an answer that had begun well and broke later leaves the word to the next probe.
             Phase::HalfOpen { .. } => probe,
-            Phase::Closed { failures } => {
-                let window = self.settings.window;
-                failures.retain(|at| now.duration_since(*at) < window);
-                failures.push_back(now);
-                failures.len() >= usize::try_from(self.settings.failures).unwrap_or(usize::MAX)
+            Phase::Closed(tally) => {
+                let ends = tally.at(now, self.settings.window);
+                ends.failed = ends.failed.saturating_add(1);
+                tally.speaks_against(self.settings.failures)
             }
         };
         if opens {
@@ -204,14 +254,6 @@ impl Breaker {
         let Some(mut inner) = self.of(epoch) else { return };
         if let Phase::HalfOpen { probing, .. } = &mut inner.phase {
             *probing = probing.saturating_sub(1);
-        }
-    }
-}
-
-impl Phase {
-    fn closed() -> Self {
-        Self::Closed {
-            failures: VecDeque::new(),
         }
     }
 }
@@ -232,13 +274,20 @@ impl Pass {
     /// nobody else would be let through. If it breaks later, it counts as any other call's.
     pub fn begun(&mut self) {
         if std::mem::take(&mut self.probe) {
-            self.breaker.succeeded(self.epoch);
+            self.breaker.proved(self.epoch, Instant::now());
         }
     }
 
     /// The plugin did its work, also where it refused the request for a reason of the request's own.
-    pub fn succeeded(mut self) {
-        self.begun();
+    pub fn succeeded(self) {
+        self.succeeded_at(Instant::now());
+    }
+
+    fn succeeded_at(mut self, now: Instant) {
+        match std::mem::take(&mut self.probe) {
+            true => self.breaker.proved(self.epoch, now),
+            false => self.breaker.ended_well(self.epoch, now),
+        }
         self.open = false;
     }
 
@@ -253,7 +302,7 @@ impl Pass {
                 self.open = false;
                 self.breaker.failed(self.epoch, self.probe, now);
             }
-            Blame::Caller => self.succeeded(),
+            Blame::Caller => self.succeeded_at(now),
             Blame::Nobody => drop(self),
         }
     }
@@ -384,6 +433,25 @@ mod tests {
             (0..10).for_each(|_| bench.end(kind.clone()));
         }
         assert_eq!(bench.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_busy_plugin_that_fails_now_and_then_is_asked_on() {
+        let mut bench = Bench::new();
+        for _ in 0..30 {
+            (0..20).for_each(|_| bench.admit().unwrap().succeeded_at(bench.now));
+            bench.fail(1);
+            bench.pass(1);
+        }
+        assert_eq!(bench.state(), BreakerState::Closed);
+        bench.pass(10);
+        bench.admit().unwrap().succeeded_at(bench.now);
+        bench.fail(3);
+        assert_eq!(
+            bench.state(),
+            BreakerState::Open,
+            "what went well long ago does not count"
+        );
     }
 
     #[test]

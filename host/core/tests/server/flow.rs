@@ -7,6 +7,7 @@ use std::time::Duration;
 use encaje_core::ProblemKind;
 use encaje_core::chat::{ChatEvent, Chunk};
 use encaje_core::server::Said;
+use encaje_core::supervise::{BreakerSettings, BreakerState, RetrySettings, Supervisor};
 use encaje_core::value::Value;
 
 use crate::fakes::{Scripted, Step, World, call, finish, heard, question, started, text, texts, until, usage};
@@ -166,9 +167,16 @@ async fn an_answer_that_says_nothing_without_end_is_cut_off() {
         };
         1_000
     ]);
-    let world = World::new(vec![Scripted::new("one", vec![nothing; 1_000])]);
-    let (_, problem) = heard(world.ask("hi")).await;
-    assert_eq!(problem.unwrap().kind, ProblemKind::TooLarge);
+    let supervisor = Supervisor::new(BreakerSettings::default(), RetrySettings::once());
+    let mut endless = Scripted::new("one", vec![nothing; 1_000]);
+    endless.supervisor = Arc::clone(&supervisor);
+    let world = World::new(vec![endless]);
+    for _ in 0..BreakerSettings::default().failures {
+        let problem = heard(world.ask("hi")).await.1.unwrap();
+        assert_eq!(problem.kind, ProblemKind::Internal, "no fault of the caller");
+        assert_eq!(problem.code.as_deref(), Some("answer_too_large"));
+    }
+    assert_eq!(supervisor.breaker.state(), BreakerState::Open);
 }
 
 #[tokio::test]

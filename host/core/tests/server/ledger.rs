@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use encaje_core::ProblemKind;
+use encaje_core::chat::{Input, Message, Role};
 use encaje_core::ledger::WhenDown;
 use encaje_core::server::Said;
 use encaje_core::value::Value;
 
-use crate::fakes::{Scripted, World, finish, heard, text, until};
+use crate::fakes::{Scripted, World, finish, heard, question, text, until};
 
 fn providers() -> Vec<Scripted> {
     vec![Scripted::new("one", vec![text("hello"), finish()])]
@@ -54,6 +55,34 @@ async fn calls_that_end_while_a_group_is_written_share_the_next_one() {
     assert_eq!(world.rows.calls().len(), 50);
     let batches = world.rows.batches.lock().unwrap().len();
     assert!(batches <= 4, "{batches} transactions for 50 calls");
+}
+
+#[tokio::test]
+async fn of_a_call_too_large_to_keep_the_question_and_the_answer_stay() {
+    let world = World::new(providers());
+    let mut request = question("m", "");
+    let mut messages: Vec<Message> = (0..5)
+        .map(|n| Message::text(Role::User, n.to_string().repeat(1 << 20)))
+        .collect();
+    messages.push(Message::text(Role::User, "the question"));
+    request.input = Input::Messages(messages);
+    assert_eq!(heard(world.ask_in(Duration::from_secs(20), request)).await.1, None);
+    let kept: Vec<String> = world
+        .rows
+        .rows("messages")
+        .iter()
+        .map(|row| match &row["content"] {
+            Value::Json(content) => content.chars().take(100).collect(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(kept.len(), 7);
+    assert!(
+        kept[5].contains("the question") && kept[6].contains("hello"),
+        "{kept:?}"
+    );
+    assert!(kept[4].contains("444"), "the latest of the context: {kept:?}");
+    assert!(!kept[0].contains("000"), "its oldest is left out: {kept:?}");
 }
 
 #[tokio::test]

@@ -107,3 +107,21 @@ async fn a_provider_that_rests_is_not_asked_for_its_models() {
     assert_eq!(listed(&world).await, ["of-b"]);
     assert_eq!(asked.lock().unwrap().len(), 4, "left alone once its breaker is open");
 }
+
+#[tokio::test]
+async fn the_models_of_a_provider_that_may_be_tried_again_are_listed() {
+    let mut back = Scripted::new("a", Vec::new());
+    let pause = Duration::from_millis(1);
+    let supervisor = Supervisor::new(BreakerSettings { pause, ..BREAKER }, RetrySettings::once());
+    back.supervisor = Arc::clone(&supervisor);
+    let world = world(vec![back]);
+    for _ in 0..BREAKER.failures {
+        supervisor.admit("a").unwrap().ended(&Problem::internal("an answer"));
+    }
+    until("it may be tried", || {
+        supervisor.breaker.state() == BreakerState::HalfOpen
+    })
+    .await;
+    assert_eq!(listed(&world).await, ["of-a"]);
+    assert_eq!(supervisor.breaker.state(), BreakerState::HalfOpen, "a list is no probe");
+}

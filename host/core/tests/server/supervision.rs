@@ -19,8 +19,14 @@ const QUICK: RetrySettings = RetrySettings {
 const BREAKER: BreakerSettings = BreakerSettings {
     failures: 3,
     window: Duration::from_secs(60),
-    pause: Duration::from_millis(200),
+    pause: Duration::from_secs(60),
     probes: 1,
+};
+
+/// It may be tried again within a moment.
+const BRIEF: BreakerSettings = BreakerSettings {
+    pause: Duration::from_secs(2),
+    ..BREAKER
 };
 
 fn good(name: &str) -> Scripted {
@@ -99,7 +105,7 @@ async fn an_upstream_that_says_503_opens_its_breaker() {
 
 #[tokio::test]
 async fn a_plugin_that_fails_again_and_again_rests_and_comes_back() {
-    let supervisor = Supervisor::new(BREAKER, RetrySettings::once());
+    let supervisor = Supervisor::new(BRIEF, RetrySettings::once());
     let provider = sulking("one", 3, ProblemKind::Internal, Arc::clone(&supervisor));
     let attempts = Arc::clone(&provider.attempts);
     let world = World::new(vec![provider]);
@@ -147,7 +153,7 @@ async fn an_answer_that_breaks_in_the_middle_counts_and_a_caller_who_leaves_does
 #[tokio::test]
 async fn a_long_answer_of_a_plugin_that_is_back_keeps_nobody_waiting() {
     let script = vec![text("he"), Step::Wait(Duration::from_secs(20)), finish()];
-    let supervisor = Supervisor::new(BREAKER, RetrySettings::once());
+    let supervisor = Supervisor::new(BRIEF, RetrySettings::once());
     let mut provider = Scripted::new("one", script);
     provider.fails_first = Some((3, Problem::new(ProblemKind::Unavailable, "down")));
     provider.supervisor = Arc::clone(&supervisor);
