@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::problem::{Problem, ProblemKind};
+use super::blame::{Blame, blames};
+use super::tally::Tally;
+use crate::problem::Problem;
 
 /// When a breaker opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,47 +86,6 @@ enum Phase {
     Closed(Tally),
     Open { until: Instant },
     HalfOpen { probing: u32, succeeded: u32 },
-}
-
-/// How the calls of late ended: those of the running half of the window, and of the half before it.
-#[derive(Debug)]
-struct Tally {
-    since: Instant,
-    now: Ends,
-    before: Ends,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Ends {
-    well: u32,
-    failed: u32,
-}
-
-impl Tally {
-    fn new(now: Instant) -> Self {
-        Self {
-            since: now,
-            now: Ends::default(),
-            before: Ends::default(),
-        }
-    }
-
-    /// The running half, at this time.
-    fn at(&mut self, now: Instant, window: Duration) -> &mut Ends {
-        let (half, age) = (window / 2, now.saturating_duration_since(self.since));
-        if age >= window {
-            *self = Self::new(now);
-        } else if age >= half {
-            self.before = std::mem::take(&mut self.now);
-            self.since += half;
-        }
-        &mut self.now
-    }
-
-    fn speaks_against(&self, failures: u32) -> bool {
-        let failed = self.now.failed.saturating_add(self.before.failed);
-        failed >= failures && failed >= self.now.well.saturating_add(self.before.well)
-    }
 }
 
 impl Breaker {
@@ -316,38 +277,10 @@ impl Drop for Pass {
     }
 }
 
-enum Blame {
-    Plugin,
-    Caller,
-    Nobody,
-}
-
-/// Whom a problem speaks against. Being asked too much is no failure: it is answered by asking less. An upstream that says
-/// so with a status of its own failures (503, 529) is down all the same.
-///
-/// A plugin that runs out of memory or of CPU time is blamed, though it may be a caller's input that is too large for it:
-/// what it cannot handle it must refuse in words, and a trap cannot be told from a leak.
-fn blames(problem: &Problem) -> Blame {
-    if problem.is_own_refusal() {
-        return Blame::Nobody;
-    }
-    match problem.kind {
-        ProblemKind::Unavailable | ProblemKind::Timeout | ProblemKind::Internal | ProblemKind::Other(_) => {
-            Blame::Plugin
-        }
-        ProblemKind::Overloaded if problem.upstream_status.is_some_and(|status| status >= 500) => Blame::Plugin,
-        ProblemKind::RateLimited
-        | ProblemKind::QuotaExceeded
-        | ProblemKind::Overloaded
-        | ProblemKind::Cancelled
-        | ProblemKind::Misconfigured => Blame::Nobody,
-        _ => Blame::Caller,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::ProblemKind;
 
     const SETTINGS: BreakerSettings = BreakerSettings {
         failures: 3,

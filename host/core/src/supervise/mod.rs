@@ -2,8 +2,10 @@
 //!
 //! Bounds of a plugin's instances and of its queue are the runtime's; this is about what its answers say of its health.
 
+mod blame;
 mod breaker;
 mod retry;
+mod tally;
 
 use std::sync::Arc;
 
