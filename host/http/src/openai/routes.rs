@@ -101,7 +101,12 @@ async fn stream<E: sse::Encoder>(
     encoder: E,
     keep_alive: std::time::Duration,
 ) -> Result<Response<Body>, Problem> {
-    let (degraded, first) = answers.open().await?;
+    // A long prompt may take minutes to be read. Whoever is kept waiting sees the head and comments meanwhile, and what
+    // fails from then on is an event.
+    let (degraded, first) = match tokio::time::timeout(keep_alive, answers.open()).await {
+        Ok(opened) => opened.map(|(degraded, first)| (degraded, Some(first)))?,
+        Err(_) => (false, None),
+    };
     let mut response = sse::response(answers, first, encoder, keep_alive);
     mark(&mut response, degraded);
     Ok(response)

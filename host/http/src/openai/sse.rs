@@ -54,14 +54,22 @@ struct State<E> {
     said: Option<Next>,
     encoder: E,
     keep_alive: Duration,
+    /// A comment is due before anything else.
+    silent: bool,
     ended: bool,
 }
 
-/// The response to a request for a stream, of which the first thing said is known already.
-pub(crate) fn response<E: Encoder>(answers: Answers, first: Next, encoder: E, keep_alive: Duration) -> Response<Body> {
+/// The response to a request for a stream: `first` is what was said first, `None` where the caller was kept waiting for it.
+pub(crate) fn response<E: Encoder>(
+    answers: Answers,
+    first: Option<Next>,
+    encoder: E,
+    keep_alive: Duration,
+) -> Response<Body> {
     let state = State {
         answers,
-        said: Some(first),
+        silent: first.is_none(),
+        said: first,
         encoder,
         keep_alive,
         ended: false,
@@ -84,6 +92,9 @@ pub(crate) fn response<E: Encoder>(answers: Answers, first: Next, encoder: E, ke
 impl<E: Encoder> State<E> {
     /// The next bytes to send; `None` at the end.
     async fn piece(&mut self) -> Option<Bytes> {
+        if std::mem::take(&mut self.silent) {
+            return Some(Bytes::from_static(KEEP_ALIVE));
+        }
         let mut out = Vec::new();
         while out.is_empty() {
             if self.ended {

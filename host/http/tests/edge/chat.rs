@@ -314,6 +314,39 @@ async fn a_silent_stream_is_kept_alive() {
 }
 
 #[tokio::test]
+async fn a_stream_that_takes_long_to_begin_has_its_head_and_comments_before() {
+    let config = EdgeConfig {
+        keep_alive: Duration::from_millis(40),
+        ..EdgeConfig::default()
+    };
+    let setting = Setting {
+        config,
+        ..Setting::default()
+    };
+    let wait = || Step::Wait(Duration::from_millis(150));
+    let world = setting
+        .script("slow", move |_| {
+            vec![wait(), Step::Say(vec![text("a"), finish(0, FinishReason::Stop)])]
+        })
+        .script("fail-late", move |_| {
+            vec![wait(), Step::Fail(Problem::new(ProblemKind::Unavailable, "down"))]
+        })
+        .start();
+    let late = world.chat(&asking("slow", r#""stream":true"#)).await;
+    assert_eq!(late.status, 200);
+    assert!(late.body.starts_with(": keep-alive\n\n"), "{}", late.body);
+    assert!(late.body.ends_with("data: [DONE]\n\n"), "{}", late.body);
+    let lost = world.chat(&asking("fail-late", r#""stream":true"#)).await;
+    assert_eq!(lost.status, 200, "it had begun");
+    assert!(lost.body.starts_with(": keep-alive\n\n"), "{}", lost.body);
+    assert!(
+        lost.body.contains("\"error\"") && !lost.body.contains("[DONE]"),
+        "{}",
+        lost.body
+    );
+}
+
+#[tokio::test]
 async fn nothing_ends_before_its_trace_is_committed() {
     for members in ["", r#""stream":true"#] {
         let world = Setting::default().start();
