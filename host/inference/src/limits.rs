@@ -61,9 +61,6 @@ pub const EMBED_BYTES: usize = 8 << 20;
 /// answers that are being written get their turn.
 pub const EMBED_PASS_TOKENS: usize = 512;
 
-/// Embedding requests of one model that wait or run; later ones are told to come back.
-pub const EMBED_WAITING: usize = 64;
-
 /// Tokens of one window where a model's folder does not say: what sentence encoders were trained on.
 pub const EMBED_WINDOW: usize = 256;
 

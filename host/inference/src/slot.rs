@@ -9,7 +9,7 @@ use encaje_core::{Problem, ProblemKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::error::ModelError;
-use crate::limits::{EMBED_WAITING, RETRY_AFTER};
+use crate::limits::RETRY_AFTER;
 use crate::loaded::Loaded;
 use crate::pool::Pool;
 use crate::spec::{Format, ModelSpec};
@@ -35,10 +35,12 @@ pub(crate) struct Slot {
 impl Slot {
     /// Not in memory yet.
     pub(crate) fn new(spec: ModelSpec, pool: Arc<Pool>) -> Self {
-        let room = match spec.format {
-            Format::Gguf => spec.limits.active.saturating_add(spec.limits.waiting),
-            Format::SentenceTransformer => EMBED_WAITING,
+        let active = match spec.format {
+            Format::Gguf => spec.limits.active,
+            // One pass after the other.
+            Format::SentenceTransformer => 1,
         };
+        let room = active.saturating_add(spec.limits.waiting);
         let queue = Arc::new(Semaphore::new(room.clamp(1, Semaphore::MAX_PERMITS)));
         Self {
             spec,
