@@ -4,7 +4,7 @@
 //! storage, migrated.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -122,12 +122,8 @@ impl Composer {
         for warning in &warned {
             tracing::warn!("{warning}");
         }
-        let lock_path = config.path.with_extension("lock");
-        let lock = if lock_path.exists() {
-            Lock::load(&lock_path).map_err(|wrong| anyhow!("{}", render(&wrong)))?
-        } else {
-            Lock::default()
-        };
+        let lock_path = lock_path(config);
+        let lock = load_lock(&lock_path)?;
         lock.check_models(registry)
             .map_err(|wrong| anyhow!(wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
         let mut components = BTreeMap::new();
@@ -385,7 +381,7 @@ pub async fn storage_alone(config: &Config, progress: Arc<dyn Progress>) -> Resu
         .registry
         .storage()
         .context("the registry declares no storage plugin")?;
-    let lock = Lock::default();
+    let lock = load_lock(&lock_path(config))?;
     let component = composer.component(config, plugin, &lock, Compile::Allowed).await?;
     let around = Surroundings {
         config,
@@ -409,6 +405,19 @@ pub async fn storage_alone(config: &Config, progress: Arc<dyn Progress>) -> Resu
 
 fn source_line(config: &Config, plugin: &Plugin) -> String {
     format!("{} {:?} {:?}", config.folder.display(), plugin.kind, plugin.source)
+}
+
+fn lock_path(config: &Config) -> PathBuf {
+    config.path.with_extension("lock")
+}
+
+/// What was pinned; nothing where no server has run yet.
+fn load_lock(path: &Path) -> Result<Lock> {
+    if path.exists() {
+        Lock::load(path).map_err(|wrong| anyhow!("{}", render(&wrong)))
+    } else {
+        Ok(Lock::default())
+    }
 }
 
 /// Brings `registry.lock` up to date with what was found.

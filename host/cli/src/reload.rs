@@ -26,7 +26,8 @@ pub struct Reloader {
     /// The text that was tried last, taken over or not.
     text: String,
     compile: Compile,
-    attempt: u64,
+    /// Attempts that somebody asked for.
+    answered: u64,
     generation: u64,
     /// Why the last attempt failed, if it did.
     error: Option<String>,
@@ -46,7 +47,7 @@ impl Reloader {
             config,
             text,
             compile,
-            attempt: 0,
+            answered: 0,
             generation: 1,
             error: None,
         }
@@ -72,6 +73,7 @@ impl Reloader {
         let Ok(text) = std::fs::read_to_string(&self.config.path) else {
             // Between the two halves of a rename there is no file; the next event brings it.
             if wish == Wish::Asked {
+                self.answered += 1;
                 self.failed(&anyhow::anyhow!("the registry cannot be read"));
             }
             return;
@@ -82,10 +84,11 @@ impl Reloader {
         // The same text is not tried again until it is edited or asked for.
         let same = text == self.text;
         self.text = text;
-        match self.take_over(wish).await {
+        let outcome = self.take_over(wish).await;
+        self.answered += u64::from(wish == Wish::Asked);
+        match outcome {
             Ok(false) if wish == Wish::Changed && self.error.is_none() => {}
             Ok(_) => {
-                self.attempt += 1;
                 self.error = None;
                 self.report(None);
             }
@@ -130,7 +133,6 @@ impl Reloader {
             "the registry was not taken over; generation {} goes on\n{error:#}",
             self.generation
         );
-        self.attempt += 1;
         self.error = Some(format!("{error:#}"));
         self.report(self.error.clone());
     }
@@ -141,7 +143,7 @@ impl Reloader {
             pid: std::process::id(),
             began: crate::status::began(std::process::id()).unwrap_or_default(),
             listen: self.config.settings.listen.value.to_string(),
-            attempt: self.attempt,
+            answered: self.answered,
             generation: self.generation,
             registry: self.config.text.clone(),
             error,

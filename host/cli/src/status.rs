@@ -1,6 +1,6 @@
 //! What a running server says of itself to other processes on this machine: a small file in its data folder.
 //!
-//! `plan` compares with the registry that it holds, `apply` signals its process and waits for the next attempt.
+//! `plan` compares with the registry that it holds, `apply` signals its process and waits for the attempt that it asked for.
 
 use std::path::{Path, PathBuf};
 
@@ -16,8 +16,9 @@ pub(crate) struct Status {
     pub(crate) began: u64,
     /// Where it listens.
     pub(crate) listen: String,
-    /// Counts attempts, successful or not.
-    pub(crate) attempt: u64,
+    /// Counts the attempts that somebody asked for, successful or not. Those that an edit started are not among them: who
+    /// asks waits for an answer to that.
+    pub(crate) answered: u64,
     /// The generation that serves.
     pub(crate) generation: u64,
     /// The text of the registry that serves.

@@ -60,7 +60,7 @@ pub(crate) async fn take_over(config: &Config) -> Result<Status> {
         let Some(after) = Status::of_running(data) else {
             bail!("the server ended meanwhile")
         };
-        if after.attempt == before.attempt {
+        if after.answered == before.answered {
             continue;
         }
         if let Some(error) = after.error {

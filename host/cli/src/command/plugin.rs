@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use encaje_registry::{Allow, Digest, Lock, Manifest, format_size, render};
+use encaje_registry::{Allow, Digest, Lock, Manifest, Need, format_size, render};
 use encaje_supply::build::{MANIFEST_FILE, component};
 use encaje_supply::scaffold;
 use encaje_supply::{EncajeHome, Progress, Quiet, TerminalProgress};
@@ -169,6 +169,10 @@ fn describe(wasm: &[u8], manifest: Option<&Manifest>) -> Result<()> {
                 manifest.kind.as_str()
             );
             println!("requires  {}", requires(manifest));
+            let allow = manifest.requires.to_allow();
+            if allow != Allow::default() {
+                println!("grants    allow = {}", allow.to_toml());
+            }
             println!("instance  {}", manifest.instance.as_str());
             println!("config    {}", config_keys(manifest));
         }
@@ -200,20 +204,23 @@ fn config_keys(manifest: &Manifest) -> String {
 
 fn requires(manifest: &Manifest) -> String {
     let requires = &manifest.requires;
-    let named = [
-        ("inference", requires.inference.is_some()),
-        ("sql", requires.sql.is_some()),
-        ("kv", requires.kv),
-        ("metrics", requires.metrics),
-        ("http", requires.http.is_some()),
-        ("secrets", requires.secrets.is_some()),
-        ("models", requires.models.is_some()),
-        ("vectors", requires.vectors.is_some()),
+    let flags = [("kv", requires.kv), ("metrics", requires.metrics)];
+    let needs = [
+        ("inference", &requires.inference),
+        ("sql", &requires.sql),
+        ("http", &requires.http),
+        ("secrets", &requires.secrets),
+        ("models", &requires.models),
+        ("vectors", &requires.vectors),
     ];
-    let names: Vec<&str> = named
-        .iter()
-        .filter(|(_, needed)| *needed)
-        .map(|(name, _)| *name)
+    let flags = flags.iter().filter(|(_, needed)| *needed);
+    let needs = needs.iter().filter(|(_, need)| need.is_some());
+    let names: Vec<String> = flags
+        .map(|(name, _)| (*name).to_owned())
+        .chain(needs.map(|(name, need)| match need {
+            Need::Optional => format!("{name} (optional)"),
+            _ => (*name).to_owned(),
+        }))
         .collect();
     if names.is_empty() {
         "nothing".to_owned()
