@@ -2,237 +2,201 @@
 
     python tests/sdk/both_ways.py --behind http://127.0.0.1:18080/v1 --front http://127.0.0.1:18081/v1 --model stub
 
-Each question is asked by the synchronous and by the asynchronous client, whole and streamed, parsed and raw. What names the
-answer itself (ids, times) is left out of the comparison; everything else counts, errors included. It prints a line a
-question and `N passed, N failed` at the end, and exits with 1 when two answers differ.
+Each question is asked by the synchronous and by the asynchronous client; parsed at once, through `with_raw_response` and
+through `with_streaming_response`, which is read off the wire; whole and, where the call can, streamed. Each answer must be
+what `questions.py` expects, so that two servers with one fault do not pass, and the two must not differ. What names the
+answer itself (ids, times) and how a stream was cut is left out of the comparison; everything else counts, errors included.
+It prints a line a question and `N passed, N failed` at the end, and exits with 1 when an answer was wrong.
 """
 
 import argparse
 import asyncio
+import contextlib
+import inspect
+import itertools
 import json
+import operator
 import sys
 
 import openai
+from openai.pagination import AsyncPage, SyncPage
+from questions import CHATS, COMPLETIONS, EMBEDDINGS, LISTS, MODELS
+
+CALLS = {
+    "chat.completions.create": CHATS,
+    "completions.create": COMPLETIONS,
+    "embeddings.create": EMBEDDINGS,
+    "models.retrieve": MODELS,
+    "models.list": LISTS,
+}
+STREAMING = ("chat.completions.create", "completions.create")
+NAMELESS = ("models.list",)
 
 VOLATILE = {"id", "created", "system_fingerprint"}
-PICTURE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-SCHEMA = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "answer",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {"n": {"type": "integer"}},
-            "required": ["n"],
-            "additionalProperties": False,
-        },
-    },
-}
+# What a stream's chunks say anew; other texts go on.
+REPEATED = {"id", "object", "model", "system_fingerprint", "finish_reason", "role", "type", "name"}
+AGAIN = ("retry-after", "retry-after-ms", "x-should-retry")
 
 
-def user(content):
-    return [{"role": "user", "content": content}]
+async def settled(value):
+    """What a call gives: the asynchronous client's is waited for."""
+    return await value if inspect.isawaitable(value) else value
 
 
-def stub(script):
-    return {"extra_body": {"stub": script}}
+async def all_of(items):
+    return [item async for item in items] if hasattr(items, "__aiter__") else list(items)
 
 
-CHATS = {
-    "a plain chat": {"messages": user("Tell me of the sea.")},
-    "a conversation": {
-        "messages": [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "¿Qué tal?", "name": "ann"},
-            {"role": "assistant", "content": "Bien. 🦭"},
-            {"role": "user", "content": [{"type": "text", "text": "And"}, {"type": "text", "text": "you?"}]},
-        ]
-    },
-    "three choices": {"messages": user("x"), "n": 3},
-    "probabilities": {"messages": user("one two three"), "logprobs": True, "top_logprobs": 3},
-    "a tool that must be called": {"messages": user("x"), "tools": [WEATHER], "tool_choice": "required"},
-    "several tool calls": {
-        "messages": user("x"),
-        "tools": [WEATHER],
-        **stub({"tool_calls": [{"name": "weather", "arguments": {"city": c}} for c in ("Cádiz", "Oslo")]}),
-    },
-    "a tool's result": {
-        "messages": user("x")
-        + [
-            {
-                "role": "assistant",
-                "content": None,
-                "tool_calls": [
-                    {
-                        "id": "call_1",
-                        "type": "function",
-                        "function": {"name": "weather", "arguments": '{"city":"Oslo"}'},
-                    }
-                ],
-            },
-            {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
-        ],
-        "tools": [WEATHER],
-    },
-    "an answer of a schema": {"messages": user("x"), "response_format": SCHEMA},
-    "any JSON": {"messages": user("json"), "response_format": {"type": "json_object"}},
-    "a picture": {
-        "messages": user(
-            [
-                {"type": "text", "text": "What is it?"},
-                {"type": "image_url", "image_url": {"url": PICTURE, "detail": "low"}},
-            ]
-        )
-    },
-    "a short answer": {"messages": user("one two three four five"), "max_tokens": 2},
-    "a stop string": {"messages": user("one two three"), "stop": ["two"]},
-    "sampling": {"messages": user("x"), "temperature": 0.3, "top_p": 0.9, "seed": 7, "presence_penalty": 0.1},
-    "reasoning": {"messages": user("x"), **stub({"reasoning": "hm", "text": "yes"})},
-    "no such model": {"model": "no/such-model", "messages": user("x")},
-    "a bad temperature": {"messages": user("x"), "temperature": 9},
-    "a bad role": {"messages": [{"role": "king", "content": "x"}]},
-} | {
-    f"failure {kind}": {"messages": user("x"), **stub({"fail": kind, "retry_after_ms": 1500})}
-    for kind in (
-        "invalid-request",
-        "context-exceeded",
-        "content-blocked",
-        "not-found",
-        "rate-limited",
-        "quota-exceeded",
-        "unavailable",
-        "overloaded",
-    )
-}
-
-COMPLETIONS = {
-    "a completion": {"prompt": "Once upon a time", "max_tokens": 6},
-    "two completions": {"prompt": ["One", "Two"], "max_tokens": 3},
-    "an echoed one": {"prompt": "Once", "max_tokens": 3, "echo": True},
-}
-
-EMBEDDINGS = {
-    "embeddings": {"input": ["hola", "hello"]},
-    "embeddings as numbers": {"input": ["hola"], "encoding_format": "float", "dimensions": 16},
-    "embeddings of tokens": {"input": [[1, 2, 3], [4]]},
-    "an empty input": {"input": ""},
-}
+def joined(whole, piece, name=None):
+    """A stream so far and what comes next; items with an index have their places, other ones follow."""
+    if isinstance(piece, dict):
+        whole = whole or {}
+        return whole | {name: joined(whole.get(name), part, name) for name, part in piece.items()}
+    if isinstance(piece, list) and piece and isinstance(piece[0], dict) and "index" in piece[0]:
+        places = {item["index"]: item for item in whole or []}
+        for item in piece:
+            places[item["index"]] = joined(places.get(item["index"]), item)
+        return [places[index] for index in sorted(places)]
+    if isinstance(piece, list) or (isinstance(piece, str) and name not in REPEATED):
+        return whole + piece if whole else piece
+    return whole if piece is None else piece
 
 
-def plain(answer):
-    """A parsed answer as plain values, without what names it."""
-    told = answer.model_dump() if hasattr(answer, "model_dump") else answer
-    return {name: value for name, value in told.items() if name not in VOLATILE}
-
-
-def failure(error):
-    told = {"class": type(error).__name__, "status": getattr(error, "status_code", None)}
-    body = error.body if isinstance(error.body, dict) else {}
-    told |= {name: body.get(name) for name in ("type", "code", "param")}
-    told["again"] = error.response.headers.get("retry-after") if isinstance(error, openai.APIStatusError) else None
-    return told
-
-
-def joined(chunks):
-    """A stream, however its texts were cut: by choice and member."""
-    said, reasons, usage, calls, tokens = {}, {}, None, {}, {}
+def streamed(chunks):
+    """The whole answer that the chunks are, however its texts were cut."""
+    whole = {}
     for chunk in chunks:
-        usage = chunk.usage.model_dump() if getattr(chunk, "usage", None) else usage
-        for choice in chunk.choices:
-            reasons[choice.index] = choice.finish_reason or reasons.get(choice.index)
-            if choice.logprobs:
-                tokens.setdefault(choice.index, []).extend(choice.logprobs.model_dump()["content"] or [])
-            delta = choice.delta.model_dump() if hasattr(choice, "delta") else {"text": choice.text}
-            for call in delta.pop("tool_calls", None) or []:
-                place = calls.setdefault((choice.index, call["index"]), {"name": "", "arguments": ""})
-                for member in place:
-                    place[member] += (call["function"] or {}).get(member) or ""
-            for member, value in delta.items():
-                if isinstance(value, str) and member != "role":
-                    said[choice.index, member] = said.get((choice.index, member), "") + value
-    texts = {key: text for key, text in said.items() if text}
-    return repr(sorted(texts.items())), repr(sorted(reasons.items())), usage, repr(sorted(calls.items())), tokens
+        whole = joined(whole, chunk)
+    for choice in whole.get("choices", []):
+        if "delta" in choice:
+            choice["message"] = choice.pop("delta")
+    return whole
 
 
-def asked(create, ask, stream):
+async def parsed(answer):
+    if isinstance(answer, openai.Stream | openai.AsyncStream):
+        return streamed([chunk.to_dict() for chunk in await all_of(answer)])
+    if isinstance(answer, SyncPage | AsyncPage):
+        return answer.to_dict() | {"data": [item.to_dict() for item in await all_of(answer)]}
+    return answer.to_dict()
+
+
+async def off_the_wire(response):
+    if not response.headers["content-type"].startswith("text/event-stream"):
+        return await settled(response.json())
+    lines = await all_of(response.iter_lines())
+    *events, end = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    if end != "[DONE]":
+        # What the client's own reader makes of it.
+        raise openai.APIError("the stream broke off", response.http_request, body=json.loads(end).get("error"))
+    return streamed(map(json.loads, events))
+
+
+def head(response):
+    return {"status": response.status_code, "type": response.headers["content-type"]}
+
+
+async def asked(part, method, way, ask):
+    """The body of the answer as plain values and, of a way that shows it, the head."""
+    if way == "parsed":
+        return {"body": await parsed(await settled(getattr(part, method)(**ask)))}
+    if way == "raw":
+        response = await settled(getattr(part.with_raw_response, method)(**ask))
+        return {"head": head(response), "body": await parsed(await settled(response.parse()))}
+    opened = getattr(part.with_streaming_response, method)(**ask)
+    async with contextlib.AsyncExitStack() as stack:
+        enter = stack.enter_async_context if hasattr(opened, "__aenter__") else stack.enter_context
+        response = await settled(enter(opened))
+        return {"head": head(response), "body": await off_the_wire(response)}
+
+
+async def told(client, call, way, ask):
+    """How it ended, an error too."""
+    path, method = call.rsplit(".", 1)
     try:
-        return joined(create(**ask, stream=True)) if stream else plain(create(**ask))
+        return await asked(operator.attrgetter(path)(client), method, way, ask)
     except openai.APIError as error:
-        return failure(error)
+        headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
+        members = {name: getattr(error, name, None) for name in ("status_code", "type", "code", "param")}
+        return {"failed": type(error).__name__} | members | {name: headers.get(name) for name in AGAIN}
+    except Exception as error:  # Whatever it is, the client let it through, and the other questions are still asked.
+        return {"failed": repr(error)}
 
 
-def asked_raw(create, ask):
-    try:
-        answer = create.with_raw_response.create(**ask) if hasattr(create, "with_raw_response") else create(**ask)
-        told = answer.http_response.json()
-        return answer.status_code, {name: value for name, value in told.items() if name not in VOLATILE}
-    except openai.APIError as error:
-        return failure(error)
+def matches(expected, value):
+    """Whether the value has all that is expected; the members of an object that nothing is said about are free."""
+    if isinstance(expected, type):
+        return isinstance(value, expected)
+    if callable(expected):
+        try:
+            return bool(expected(value))
+        except TypeError:  # It asks for a value of another kind.
+            return False
+    if isinstance(expected, dict):
+        return isinstance(value, dict) and all(matches(part, value.get(name)) for name, part in expected.items())
+    if isinstance(expected, list):
+        return isinstance(value, list) and len(value) == len(expected) and all(map(matches, expected, value))
+    return value == expected
 
 
-async def asked_later(create, ask, stream):
-    try:
-        answer = await create(**ask, stream=True) if stream else await create(**ask)
-        return joined([chunk async for chunk in answer]) if stream else plain(answer)
-    except openai.APIError as error:
-        return failure(error)
+def unnamed(answer):
+    """An answer without what names it. A model's name is what it is."""
+    if "choices" not in answer.get("body", {}):
+        return answer
+    return answer | {"body": {name: part for name, part in answer["body"].items() if name not in VOLATILE}}
 
 
-def every_way(url, model, kind, ask):
-    """All answers of one server to one question."""
-    settings = {"base_url": url, "api_key": "none", "max_retries": 0, "timeout": 60}
-    ask = {"model": model} | ask
-    streams = kind != "embeddings"
-    if streams:
-        streamed = ask | {"stream_options": {"include_usage": True}}
-
-    def part(client):
-        return {"chats": client.chat.completions, "completions": client.completions, "embeddings": client.embeddings}[
-            kind
-        ]
-
-    with openai.OpenAI(**settings) as client:
-        answers = {"sync": asked(part(client).create, ask, False), "raw": asked_raw(part(client), ask)}
-        if streams:
-            answers["sync, streamed"] = asked(part(client).create, streamed, True)
-
-    async def later():
-        async with openai.AsyncOpenAI(**settings) as client:
-            answers["async"] = await asked_later(part(client).create, ask, False)
-            if streams:
-                answers["async, streamed"] = await asked_later(part(client).create, streamed, True)
-
-    asyncio.run(later())
-    return answers
+def fault(behind, front, expected, of_front=None):
+    """What is wrong with two answers, if anything is."""
+    if not matches(expected, behind):
+        return "not what is expected of the server behind"
+    if not matches(of_front or expected, front):
+        return "not what is expected of the server in front"
+    return None if of_front or unnamed(behind) == unnamed(front) else "the answers differ"
 
 
-def listed(url):
-    with openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=60) as client:
-        return sorted(model.id for model in client.models.list())
+def ways(call, ask):
+    """Every way of asking: the client, how the answer is read, and what is asked."""
+    shapes = [ask]
+    if call in STREAMING and "stream" not in ask:
+        shapes.append(ask | {"stream": True, "stream_options": {"include_usage": True}})
+    return list(itertools.product(("sync", "async"), ("parsed", "raw", "streaming"), shapes))
+
+
+async def compared(behind, front, model):
+    """The numbers of questions that were answered rightly and wrongly."""
+    passed = failed = 0
+    for call, questions in CALLS.items():
+        for name, (ask, *expected) in questions.items():
+            lines = []
+            asked_ways = ways(call, ask if call in NAMELESS else {"model": model} | ask)
+            for client, way, shape in asked_ways:
+                answers = [await told(server[client], call, way, shape) for server in (behind, front)]
+                if wrong := fault(*answers, *expected):
+                    lines.append(f"  {client}, {way}{', streamed' if shape.get('stream') else ''}: {wrong}")
+                    for where, answer in zip(("behind", "front "), answers, strict=True):
+                        lines.append(f"    {where} {json.dumps(answer, default=str)}")
+            passed, failed = passed + (not lines), failed + bool(lines)
+            print("\n".join([f"{'FAIL' if lines else 'ok  '}  {name} ({len(asked_ways)} ways)", *lines]))
+    return passed, failed
+
+
+async def run(options):
+    async with contextlib.AsyncExitStack() as stack:
+        servers = []
+        for url in (options.behind, options.front):
+            settings = {"base_url": url, "api_key": "none", "max_retries": 0, "timeout": 60}
+            sync = stack.enter_context(openai.OpenAI(**settings))
+            servers.append({"sync": sync, "async": await stack.enter_async_context(openai.AsyncOpenAI(**settings))})
+        return await compared(*servers, options.model)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Compares the answers of two servers, one in front of the other.")
     parser.add_argument("--behind", required=True)
     parser.add_argument("--front", required=True)
-    parser.add_argument("--model", required=True)
-    options = parser.parse_args()
-    passed = failed = 0
-    for kind, questions in {"chats": CHATS, "completions": COMPLETIONS, "embeddings": EMBEDDINGS}.items():
-        for name, ask in questions.items():
-            behind, front = (every_way(url, options.model, kind, ask) for url in (options.behind, options.front))
-            differing = [way for way in behind if behind[way] != front[way]]
-            passed, failed = passed + (not differing), failed + bool(differing)
-            print(f"{'FAIL' if differing else 'ok  '}  {name}")
-            for way in differing:
-                print(
-                    f"  {way}\n    behind {json.dumps(behind[way], default=str)}\n    front  {json.dumps(front[way], default=str)}"
-                )
-    missing = set(listed(options.behind)) - set(listed(options.front))
-    passed, failed = passed + (not missing), failed + bool(missing)
-    print(f"{'FAIL' if missing else 'ok  '}  models" + (f": {missing} are not listed in front" if missing else ""))
+    parser.add_argument("--model", required=True, help="a model answered by the stub provider")
+    passed, failed = asyncio.run(run(parser.parse_args()))
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -286,12 +286,25 @@ def every_class_of_failure_has_its_exception(context):
 
 @check_with_script
 def the_client_heeds_whether_to_try_again(context):
-    for script, least, most in (("rate-limited", 0.6, 30), ("quota-exceeded", 0, 0.55)):
-        began = time.monotonic()
-        fail = {"fail": script} | ({"retry_after_ms": 700} if least else {})
-        refused(openai.RateLimitError, lambda fail=fail: scripted(context, fail, max_retries=1))
-        took = time.monotonic() - began
-        ensure(least <= took <= most, f"{script} took {took:.2f} s")
+    for script, kind, requests in (
+        ("rate-limited", openai.RateLimitError, 3),
+        ("overloaded", openai.InternalServerError, 3),
+        # Left to itself the client tries these again too.
+        ("quota-exceeded", openai.RateLimitError, 1),
+        ("conflict", openai.ConflictError, 1),
+    ):
+        sent = []
+        counted = openai.DefaultHttpxClient(
+            event_hooks={"request": [lambda _, sent=sent: sent.append(time.monotonic())]}
+        )
+        fail = {"fail": script, "retry_after_ms": 700}
+        options = {"max_retries": 2, "http_client": counted}
+        refused(kind, lambda fail=fail, options=options: scripted(context, fail, **options))
+        ensure(len(sent) == requests, f"{script} was asked {len(sent)} times instead of {requests}")
+        if requests > 1:
+            # Its own first wait is half a second at most.
+            waited = sent[1] - sent[0]
+            ensure(waited >= 0.6, f"{script} was asked again after {waited:.2f} s")
 
 
 @check_with_script
