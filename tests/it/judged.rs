@@ -24,7 +24,7 @@ const fn judged(plugin: &'static str, options: &'static [&'static str], skips: &
 const ANY_MODEL: &str = "an unknown model";
 const RANKING: [&str; 2] = ["a ranking names", "a ranking has"];
 
-const OWN: [Judged; 15] = [
+const OWN: [Judged; 14] = [
     judged("plugins/provider-stub", &[], &[ANY_MODEL, RANKING[0], RANKING[1]]),
     judged("plugins/storage-sqlite", &[], &[]),
     judged("plugins/evaluator-exact", &[], &[]),
@@ -94,23 +94,6 @@ const OWN: [Judged; 15] = [
             "an annotation tells nothing",
             "spans are exported",
             "a payload of an unknown format",
-        ],
-    ),
-    // Not served to anybody: it shows that the kit judges the previous version of the contracts as well.
-    judged(
-        "tests/fixtures/previous-provider",
-        &[],
-        &[
-            ANY_MODEL,
-            "several choices",
-            "a stop string",
-            "pieces of a tool call",
-            "an answer asked for as JSON",
-            "probabilities follow",
-            "tokens are counted",
-            "a length of vectors",
-            RANKING[0],
-            RANKING[1],
         ],
     ),
 ];
@@ -297,6 +280,13 @@ const WRONG: [(&str, Faults); 6] = [
                 "all-or-none",
                 "a sample that lacks what is needed has a problem of its own, and the others go on",
             ),
+            ("quotes", "an evaluation knows nothing of the ones before it"),
+            ("remembers", "an evaluation knows nothing of the ones before it"),
+            ("remembers", "two evaluations at once do not mix"),
+            (
+                "remembers",
+                "after a dropped evaluation the next one starts from nothing",
+            ),
         ],
     ),
     (
@@ -312,6 +302,16 @@ const WRONG: [(&str, Faults); 6] = [
                 "nameless-score",
                 "calls that ended well, failed or were cancelled are annotated in good form",
             ),
+            (
+                "carries-over",
+                "an answer is filtered the same after others, and has nothing of them",
+            ),
+            ("carries-over", "two answers at once do not leak into each other"),
+            (
+                "carries-over",
+                "after a dropped answer the next one is filtered as if it were the first",
+            ),
+            ("gossips", "an annotation tells nothing of another call"),
             ("breaks-exports", "spans are exported, or refused by class"),
             (
                 "ingests-all",

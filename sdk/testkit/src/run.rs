@@ -11,6 +11,7 @@ use encaje_core::trace::PluginKind;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use crate::generate::MARK;
 use crate::limits;
 use crate::report::{Check, Outcome, Report};
 use crate::settings::Settings;
@@ -53,6 +54,13 @@ pub(crate) fn ensure(holds: bool, words: impl FnOnce() -> String) -> Verdict {
 pub(crate) fn same<T: PartialEq + Debug>(what: &str, came: &T, expected: &T) -> Verdict {
     ensure(came == expected, || {
         format!("{what}: {} was expected, {} came", shown(expected), shown(came))
+    })
+}
+
+/// Fails where something has what only another call knew.
+pub(crate) fn unmarked(what: &str, came: &(impl Debug + ?Sized)) -> Verdict {
+    ensure(!format!("{came:?}").contains(MARK), || {
+        format!("{what}: nothing of another call was expected, {} came", shown(came))
     })
 }
 

@@ -63,8 +63,12 @@ impl Settings {
         self.call_of(&self.tenant)
     }
 
-    /// A call of any tenant.
-    pub(crate) fn call_of(&self, tenant: &str) -> Call {
+    /// A call of somebody else.
+    pub(crate) fn other_call(&self) -> Call {
+        self.call_of(&format!("{}-other", self.tenant))
+    }
+
+    fn call_of(&self, tenant: &str) -> Call {
         Call::new(CallParts {
             caller: Caller {
                 tenant: tenant.to_owned(),

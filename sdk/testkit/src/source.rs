@@ -109,12 +109,15 @@ async fn begins(s: &Subject<'_>) -> Verdict {
 
 async fn fetches(s: &Subject<'_>) -> Verdict {
     let mut ids = Vec::new();
-    for location in s.begin().await?.locations.iter().take(ITEMS) {
+    let mut fetched = Vec::new();
+    let locations = s.begin().await?.locations;
+    for location in locations.iter().take(ITEMS) {
         let item = s.fetch(location, None).await?;
         let is_json = serde_json::from_str::<Json>(&item.state).is_ok();
         ensure(is_json, || {
             format!("a state of JSON was expected, {} came", shown(&item.state))
         })?;
+        fetched.push((location, item.clone()));
         let Some(document) = item.document else {
             continue;
         };
@@ -131,6 +134,16 @@ async fn fetches(s: &Subject<'_>) -> Verdict {
         ensure(other.is_none(), || {
             format!("one item with the id `{id}` was expected, {} came", shown(&ids))
         })?;
+    }
+    // Who fetches again without a state knows nothing of the last time, whatever was fetched since.
+    for (location, before) in fetched.iter().rev() {
+        let again = s.fetch(location, None).await?;
+        let told = |item: &Item| {
+            let document = item.document.as_ref();
+            let document = document.map(|document| (document.id.clone(), document.text.clone()));
+            (item.canonical.clone(), document)
+        };
+        same("what is fetched once more", &told(&again), &told(before)).map_err(|fault| about(location, fault))?;
     }
     Ok(())
 }

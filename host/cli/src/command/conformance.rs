@@ -14,7 +14,9 @@ use encaje_capabilities::sql::{Databases, SqliteSource};
 use encaje_core::ports::{Inference, Storage};
 use encaje_core::trace::PluginKind;
 use encaje_inference::{Format, LocalModels, ModelLimits, ModelSpec};
-use encaje_registry::{HostPort, Manifest, MetricKind, Need, Requires, parse_duration, parse_size, render};
+use encaje_registry::{
+    HostPort, Instance, Limits, Manifest, MetricKind, Need, Requires, parse_duration, parse_size, render,
+};
 use encaje_runtime::engine::Allocation;
 use encaje_runtime::{
     Capabilities, EvaluatorPlugin, InstrumentorPlugin, MetricSpec, ModelScope, Plugin, PluginLimits, PluginSpec,
@@ -143,6 +145,15 @@ fn limits(options: &Test) -> Result<PluginLimits> {
     Ok(limits)
 }
 
+/// How often an instance is used, as a server has it that says nothing else of the plugin. What a warm guest keeps from one
+/// visit to the next shows only where there is a next one.
+fn uses(instance: Instance) -> u32 {
+    match instance {
+        Instance::PerCall => 1,
+        Instance::Warm => Limits::default().uses,
+    }
+}
+
 impl Subject {
     /// Loads it anew, with an empty map and empty databases.
     async fn load(&self) -> Result<Plugin> {
@@ -154,7 +165,7 @@ impl Subject {
             config: self.config.clone(),
             capabilities: self.capabilities(folder).await?,
             limits: self.limits,
-            uses: 1,
+            uses: uses(self.manifest.instance),
         };
         let runtime = self.runtime.clone();
         Ok(spawn_blocking(move || Plugin::load(&runtime, spec)).await??)

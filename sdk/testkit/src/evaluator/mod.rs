@@ -3,6 +3,7 @@
 
 mod runs;
 
+use encaje_core::call::Call;
 use encaje_core::evaluation::{CorpusScore, MetricInfo, Need, Sample, SampleScore};
 use encaje_core::ports::Evaluator;
 use encaje_core::problem::{Problem, ProblemKind};
@@ -50,8 +51,12 @@ impl Subject<'_> {
 
     /// An evaluation of batches of samples, from its start to its end.
     async fn judge(&self, metric: &str, batches: &[&[Sample]]) -> Result<Judged, Problem> {
-        let call = self.settings.call();
-        let mut run = self.port.start(&call, metric, &self.settings.params).await?;
+        self.judge_for(&self.settings.call(), metric, batches).await
+    }
+
+    /// The same for any caller.
+    async fn judge_for(&self, call: &Call, metric: &str, batches: &[&[Sample]]) -> Result<Judged, Problem> {
+        let mut run = self.port.start(call, metric, &self.settings.params).await?;
         let mut scores = Vec::new();
         for batch in batches {
             scores.extend(run.push(batch.to_vec()).await?);
@@ -74,6 +79,9 @@ pub async fn evaluator(subject: &dyn Evaluator, settings: &Settings) -> Report {
     suite.check(name, Box::pin(unknown(s))).await;
     let name = "parameters that do not fit are an invalid request";
     suite.check(name, Box::pin(misfits(s))).await;
+    // The first run of all is somebody else's: who keeps what came first has that.
+    let name = "an evaluation knows nothing of the ones before it";
+    suite.check(name, Box::pin(runs::forgotten(s))).await;
     let name = "each sample has one outcome, in order, with its id";
     suite.check(name, Box::pin(runs::outcomes(s))).await;
     let name = "scores are finite, within their bounds, and named after their metric";

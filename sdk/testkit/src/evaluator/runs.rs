@@ -8,9 +8,9 @@ use encaje_core::telemetry::Score;
 use proptest::prelude::*;
 
 use super::Subject;
-use crate::generate::{self, ODD_TEXTS};
+use crate::generate::{self, MARK, ODD_TEXTS};
 use crate::limits::HUGE_TEXT;
-use crate::run::{Verdict, ensure, property, refused, same, shown, well_told};
+use crate::run::{Verdict, about, ensure, property, refused, same, shown, unmarked, well_told};
 
 /// A sample that has everything that a metric may need.
 fn sample(id: &str, output: &str, reference: &str) -> Sample {
@@ -334,4 +334,61 @@ pub(super) async fn dropped(s: &Subject<'_>) -> Verdict {
         },
     )
     .await
+}
+
+/// What somebody else has judged, who has the same ids by chance.
+fn theirs() -> Vec<Sample> {
+    let other = |own: Sample| {
+        let reference = format!("{MARK} {}", own.output);
+        let mut other = sample(&own.id, &format!("{MARK} is no inlet"), &reference);
+        other.question = Some(format!("What is {MARK}?"));
+        other.ranking.push(MARK.to_owned());
+        other.relevant.push((MARK.to_owned(), 1));
+        other
+    };
+    samples().into_iter().map(other).collect()
+}
+
+/// A run that is given up takes its instance along, where there is such a thing: what comes next begins anew.
+async fn give_up(s: &Subject<'_>, metric: &MetricInfo) -> Verdict {
+    let call = s.settings.call();
+    drop(s.port.start(&call, &metric.name, &s.settings.params).await?);
+    Ok(())
+}
+
+/// The first that an instance hears of is somebody else's; what comes after that must be as if there had been nothing.
+pub(super) async fn forgotten(s: &Subject<'_>) -> Verdict {
+    let metrics = s.metrics().await?;
+    let (theirs, other) = (theirs(), s.settings.other_call());
+    // The ids are the caller's own and say nothing of the texts.
+    let renamed = |(at, own): (usize, Sample)| Sample {
+        id: format!("own {at}"),
+        ..own
+    };
+    let (own, renamed) = (samples(), samples().into_iter().enumerate().map(renamed));
+    let renamed: Vec<Sample> = renamed.collect();
+    let mut after = Vec::new();
+    if let Some(metric) = metrics.first() {
+        give_up(s, metric).await?;
+    }
+    for metric in &metrics {
+        s.judge_for(&other, &metric.name, &[&theirs]).await?;
+    }
+    for metric in &metrics {
+        after.push(s.judge(&metric.name, &[&own]).await?);
+    }
+    for (metric, after) in metrics.iter().zip(&after) {
+        give_up(s, metric).await?;
+        let alone = s.judge(&metric.name, &[&renamed]).await?;
+        let judged_alike = || {
+            unmarked("scores", after)?;
+            if metric.deterministic {
+                same_scores(&after.0, &alone.0)?;
+                same_corpus(&after.1, &alone.1)?;
+            }
+            Ok(())
+        };
+        judged_alike().map_err(|fault| about(&metric.name, fault))?;
+    }
+    Ok(())
 }

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use super::streams::{Cuts, Piece, cuts, pieces, stream};
 use super::{Subject, question};
+use crate::generate::MARK;
 use crate::provider::judge;
-use crate::run::{Verdict, ensure, property, same, shown};
+use crate::run::{Verdict, ensure, property, same, shown, unmarked};
 
 impl Subject<'_> {
     /// An instrument that filters.
@@ -203,6 +204,36 @@ pub(super) async fn dropped(s: &Subject<'_>) -> Verdict {
             drop(instrument);
             let came = texts(&s.filter(&choices, &cuts).await?);
             same("the texts after an answer that was given up", &came, &expected)
+        },
+    )
+    .await
+}
+
+/// A filter that is given up takes its instance along, where there is such a thing: what comes next begins anew.
+async fn give_up(s: &Subject<'_>) -> Verdict {
+    drop(s.opened(1).await?);
+    Ok(())
+}
+
+pub(super) async fn forgotten(s: &Subject<'_>) -> Verdict {
+    property(
+        s.settings,
+        (s.answers(), s.answers(), cuts()),
+        async |(choices, mut others, cuts)| {
+            // At the ends, where a filter holds back what may go on.
+            for pieces in &mut others {
+                pieces.insert(0, Piece::Text(format!("{MARK} ")));
+                pieces.push(Piece::Text(MARK.to_owned()));
+            }
+            give_up(s).await?;
+            s.filter(&others, &cuts).await?;
+            let out = s.filter(&choices, &cuts).await?;
+            let after = texts(&out);
+            unmarked("the texts", &after)?;
+            unmarked("the answer", &out)?;
+            give_up(s).await?;
+            let alone = texts(&s.filter(&choices, &cuts).await?);
+            same("the texts after another answer", &after, &alone)
         },
     )
     .await

@@ -13,18 +13,15 @@ use encaje_core::trace::{Asked, Exchange, Outcome, PluginKind};
 use encaje_core::transcript::{ChoiceTranscript, Transcript};
 use encaje_core::value::Value;
 
-use crate::generate::{self, ODD_TEXTS};
+use crate::generate::{self, MARK, ODD_TEXTS};
 use crate::limits;
 use crate::provider::judge;
 use crate::report::Report;
-use crate::run::{Suite, Verdict, ensure, property, same, shown, skip, typed, well_told};
+use crate::run::{Suite, Verdict, ensure, property, same, shown, skip, typed, unmarked, well_told};
 use crate::settings::Settings;
 
 /// What the host calls by name in this version.
 const KNOWN: [&str; 5] = ["before", "filter", "after", "export-spans", "ingest"];
-
-/// A text that nobody says by chance: where it turns up, it leaked.
-const MARK: &str = "zq7-testkit-mark";
 
 pub(super) struct Subject<'a> {
     port: &'a dyn Instrumentor,
@@ -50,6 +47,11 @@ pub async fn instrumentor(subject: &dyn Instrumentor, settings: &Settings) -> Re
     let s = &subject;
     let name = "its hooks are names that the host knows";
     suite.check(name, Box::pin(offers(s))).await;
+    // The first calls of all are somebody else's: who keeps what came first has that.
+    let name = "a decision tells nothing of another call";
+    suite.check(name, Box::pin(discreet(s))).await;
+    let name = "an annotation tells nothing of another call";
+    suite.check(name, Box::pin(silent(s))).await;
     let name = "every request gets a decision that is well-formed";
     suite.check(name, Box::pin(decides(s))).await;
     let name = "however an answer is cut, the same text comes out";
@@ -62,14 +64,15 @@ pub async fn instrumentor(subject: &dyn Instrumentor, settings: &Settings) -> Re
     suite.check(name, Box::pin(filter::places(s))).await;
     let name = "an answer of nothing is filtered to nothing";
     suite.check(name, Box::pin(filter::nothing(s))).await;
+    // Before any two are at once: an instance that was idle meanwhile would serve instead of a new one.
+    let name = "an answer is filtered the same after others, and has nothing of them";
+    suite.check(name, Box::pin(filter::forgotten(s))).await;
     let name = "two answers at once do not leak into each other";
     suite.check(name, Box::pin(filter::apart(s))).await;
     let name = "after a dropped answer the next one is filtered as if it were the first";
     suite.check(name, Box::pin(filter::dropped(s))).await;
     let name = "calls that ended well, failed or were cancelled are annotated in good form";
     suite.check(name, Box::pin(annotates(s))).await;
-    let name = "an annotation tells nothing of another call";
-    suite.check(name, Box::pin(silent(s))).await;
     let name = "spans are exported, or refused by class";
     suite.check(name, Box::pin(exports(s))).await;
     let name = "a payload of an unknown format is unsupported, a broken one is refused";
@@ -238,17 +241,36 @@ async fn annotates(s: &Subject<'_>) -> Verdict {
     well_formed(&alone.after(&exchange("Hello.", Outcome::Completed)).await?)
 }
 
+/// What others ask and are answered, with each word that it reacts to and with none.
+fn marked(s: &Subject<'_>) -> Vec<String> {
+    let words = s.settings.words.iter().map(|word| format!("{word} {MARK}"));
+    words.chain([MARK.to_owned()]).collect()
+}
+
 async fn silent(s: &Subject<'_>) -> Verdict {
     s.offers("after")?;
-    annotation(s, MARK, Outcome::Completed).await?;
-    let marked = s.settings.words.iter().map(|word| format!("{word} {MARK}"));
-    for text in marked {
+    for text in marked(s) {
         annotation(s, &text, Outcome::Completed).await?;
+        unmarked("an annotation", &annotation(s, "Hello.", Outcome::Completed).await?)?;
     }
-    let other = annotation(s, "Hello.", Outcome::Completed).await?;
-    ensure(!format!("{other:?}").contains(MARK), || {
-        format!("nothing of the call before was expected, {} came", shown(&other))
-    })
+    Ok(())
+}
+
+async fn discreet(s: &Subject<'_>) -> Verdict {
+    s.offers("before")?;
+    let words = s.settings.words.iter().map(String::as_str);
+    let asked: Vec<&str> = words.chain(["Hello."]).collect();
+    for text in marked(s) {
+        // What it says of this one is its own business, and judged elsewhere.
+        let mut theirs = s.port.attend(&s.settings.other_call()).await?;
+        let _ = theirs.before(&question(&text, 1)).await;
+        drop(theirs);
+        for text in &asked {
+            let mut instrument = s.port.attend(&s.settings.call()).await?;
+            unmarked("a decision", &instrument.before(&question(text, 1)).await)?;
+        }
+    }
+    Ok(())
 }
 
 async fn exports(s: &Subject<'_>) -> Verdict {

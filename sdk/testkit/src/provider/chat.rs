@@ -5,9 +5,9 @@ use encaje_core::problem::ProblemKind;
 
 use super::Subject;
 use super::stream::Asked;
-use crate::generate;
+use crate::generate::{self, MARK};
 use crate::limits::AT_ONCE;
-use crate::run::{Verdict, ensure, fail, property, skip, together, typed, well_told};
+use crate::run::{Verdict, ensure, fail, property, skip, together, typed, unmarked, well_told};
 
 /// What a question may be refused with, when nothing is wrong with the provider.
 const REFUSALS: [ProblemKind; 5] = [
@@ -118,6 +118,16 @@ pub(super) async fn dropped(s: &Subject<'_>) -> Verdict {
     }
     drop(s.port.complete(&call, s.question("Tell a long story.")?).await?);
     s.answer(s.question("Say three words.")?).await.map(drop)
+}
+
+pub(super) async fn forgotten(s: &Subject<'_>) -> Verdict {
+    let theirs = s.question(&format!("Remember {MARK}, and say it."))?;
+    if let Asked::Refused(problem) = s.ask_for(&s.settings.other_call(), theirs).await? {
+        typed(&problem, &REFUSALS)?;
+    }
+    let answer = s.answer(s.question("Say three words.")?).await?;
+    unmarked("an answer", &answer.chunks)?;
+    unmarked("an answer", &answer.said)
 }
 
 pub(super) async fn at_once(s: &Subject<'_>) -> Verdict {

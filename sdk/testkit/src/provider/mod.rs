@@ -107,6 +107,9 @@ pub async fn provider(subject: &dyn Provider, settings: &Settings) -> Report {
 }
 
 async fn answers(suite: &mut Suite<'_>, s: &Subject<'_>) {
+    // The first question of all is somebody else's: who keeps what came first has that.
+    let name = "an answer has nothing of what others asked before";
+    suite.check(name, Box::pin(chat::forgotten(s))).await;
     let name = "each choice ends once, after all else that it says";
     suite.check(name, Box::pin(chat::finishes(s))).await;
     let name = "usage comes once, after the last text, and adds up";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use encaje_core::call::Call;
 use encaje_core::chat::{ChatEvent, ChatRequest, Chunk, FinishReason, Usage};
 use encaje_core::ports::Completion;
 use encaje_core::problem::{Problem, ProblemKind};
@@ -67,9 +68,13 @@ pub(super) fn named(problem: &Problem, params: &[&str]) -> Verdict {
 impl Subject<'_> {
     /// Asks and reads to the end; the stream must keep to the contract.
     pub(super) async fn ask(&self, request: ChatRequest) -> Verdict<Asked> {
+        self.ask_for(&self.settings.call(), request).await
+    }
+
+    /// The same for any caller.
+    pub(super) async fn ask_for(&self, call: &Call, request: ChatRequest) -> Verdict<Asked> {
         let choices = request.sampling.choices;
-        let call = self.settings.call();
-        let completion = match self.port.complete(&call, request).await {
+        let completion = match self.port.complete(call, request).await {
             Ok(completion) => completion,
             Err(problem) => return Ok(Asked::Refused(problem)),
         };

@@ -1,12 +1,15 @@
 //! What is written, removed and opened.
 
+use encaje_core::call::Call;
+use encaje_core::documents::Document;
 use encaje_core::problem::ProblemKind;
-use encaje_core::retrieval::Upserted;
+use encaje_core::retrieval::{Found, Upserted};
 use encaje_core::value::{Comparator, Comparison, Filter, Value};
 
 use super::{ALL, Subject, WORD, document, few, metadata};
+use crate::generate::MARK;
 use crate::limits::AT_ONCE;
-use crate::run::{Verdict, ensure, refused, same, shown, skip, together, told};
+use crate::run::{Verdict, ensure, refused, same, shown, skip, together, told, unmarked};
 
 fn only(field: &str, value: Value) -> Filter {
     vec![vec![Comparison {
@@ -72,7 +75,8 @@ pub(super) async fn counts(s: &Subject<'_>) -> Verdict {
     let removed = opened.collection.remove(&Vec::new()).await?;
     same("the documents that were removed", &removed, &6)?;
     let stats = opened.collection.stats().await?;
-    same("the documents at the end", &(stats.documents, stats.passages), &(0, 0))
+    same("the documents at the end", &(stats.documents, stats.passages), &(0, 0))?;
+    opened.clear().await
 }
 
 pub(super) async fn removals(s: &Subject<'_>) -> Verdict {
@@ -101,7 +105,7 @@ pub(super) async fn reopened(s: &Subject<'_>) -> Verdict {
         &second.stats().await?.documents,
         &6,
     )?;
-    drop(second);
+    second.close().await?;
     let (name, call) = (opened.name.clone(), opened.call.clone());
     drop(opened);
     let collection = s.port.open(&call, &name, &s.settings.spec).await?;
@@ -115,7 +119,7 @@ pub(super) async fn reopened(s: &Subject<'_>) -> Verdict {
 
 pub(super) async fn tenants(s: &Subject<'_>) -> Verdict {
     let mut opened = s.filled(&few()).await?;
-    let other = s.settings.call_of(&format!("{}-other", s.settings.tenant));
+    let other = s.settings.other_call();
     let mut theirs = s.port.open(&other, &opened.name, &s.settings.spec).await?;
     same(
         "the documents that another tenant sees",
@@ -128,9 +132,44 @@ pub(super) async fn tenants(s: &Subject<'_>) -> Verdict {
         .upsert(vec![document("d0", "Theirs.", metadata("no", 1))])
         .await?;
     theirs.remove(&Vec::new()).await?;
+    theirs.close().await?;
     let own = opened.collection.stats().await?.documents;
     same("the own documents after the other's removal", &own, &6)?;
     opened.clear().await
+}
+
+/// A turn of one caller with a collection: what it finds there, what it finds when it has written its documents.
+async fn turn(s: &Subject<'_>, call: &Call, name: &str, documents: Vec<Document>) -> Verdict<[Found; 2]> {
+    let mut collection = s.port.open(call, name, &s.settings.spec).await?;
+    let before = collection.retrieve(super::search(WORD, ALL, Vec::new())).await?;
+    collection.upsert(documents).await?;
+    let after = collection.retrieve(super::search(WORD, ALL, Vec::new())).await?;
+    collection.close().await?;
+    Ok([before, after])
+}
+
+pub(super) async fn forgotten(s: &Subject<'_>) -> Verdict {
+    let (call, name, other) = (s.settings.call(), super::new_name(), s.settings.other_call());
+    let text = format!("The {WORD} of {MARK} is shallow.");
+    let theirs = [document("d0", &text, metadata(MARK, 1))];
+    let [_, written] = turn(s, &other, &name, theirs.to_vec()).await?;
+    // The same name again, by another caller: the name alone does not tell whose documents those are.
+    let [empty, own] = turn(s, &call, &name, few()).await?;
+    same("the hits in a new collection", &empty.hits.len(), &0)?;
+    unmarked("the hits", &own)?;
+    let [again, _] = turn(s, &other, &name, Vec::new()).await?;
+    let passages = |found: &Found| found.hits.iter().map(|hit| hit.passage.clone()).collect::<Vec<_>>();
+    same(
+        "the passages of the other one, once more",
+        &passages(&again),
+        &passages(&written),
+    )?;
+    for call in [call, other] {
+        let collection = s.port.open(&call, &name, &s.settings.spec).await?;
+        let name = name.clone();
+        super::Opened { name, call, collection }.clear().await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn collections(s: &Subject<'_>) -> Verdict {
@@ -147,6 +186,7 @@ pub(super) async fn collections(s: &Subject<'_>) -> Verdict {
         &first.collection.stats().await?.documents,
         &6,
     )?;
+    second.clear().await?;
     first.clear().await
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Opened {
 
 impl Subject<'_> {
     async fn open(&self) -> Verdict<Opened> {
-        let name = format!("testkit-{}", encaje_core::id::request_id());
+        let name = new_name();
         let call = self.settings.call();
         let collection = self.port.open(&call, &name, &self.settings.spec).await?;
         Ok(Opened { name, call, collection })
@@ -69,10 +69,13 @@ impl Opened {
         Ok(found)
     }
 
-    /// Takes away what the check has written; what goes wrong here is no fault of the check.
+    /// Takes away what the check has written; what goes wrong here is no fault of the check. Then it is closed, so that the
+    /// next one meets what this one may have left behind.
     async fn clear(mut self) -> Verdict {
-        let _ = self.collection.remove(&Vec::new()).await;
-        Ok(())
+        match self.collection.remove(&Vec::new()).await {
+            Ok(_) => Ok(self.collection.close().await?),
+            Err(_) => Ok(()),
+        }
     }
 }
 
@@ -140,6 +143,11 @@ fn metadata(lang: &str, year: i64) -> Fields {
     ]
 }
 
+/// A collection's name that nobody else has.
+fn new_name() -> String {
+    format!("testkit-{}", encaje_core::id::request_id())
+}
+
 /// Some documents that differ.
 fn few() -> Vec<Document> {
     (0..6_i64)
@@ -178,6 +186,9 @@ pub async fn retriever(subject: &dyn Retriever, settings: &Settings) -> Report {
         settings,
     };
     let s = &subject;
+    // The first collection of all is somebody else's: who keeps what came first has that.
+    let name = "a collection has nothing of what others had open before";
+    suite.check(name, Box::pin(changes::forgotten(s))).await;
     let name = "the same document again changes nothing, another content is a change";
     suite.check(name, Box::pin(changes::idempotent(s))).await;
     let name = "a collection counts what it holds";

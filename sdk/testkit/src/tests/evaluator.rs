@@ -1,7 +1,8 @@
 //! An evaluator of one metric, the share of equal words, and its wrong sisters.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use encaje_core::call::Call;
@@ -17,11 +18,22 @@ use crate::{Report, evaluator};
 struct Words {
     wrong: &'static str,
     asked: Arc<AtomicU32>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// What the wrong ones keep from one evaluation to the next.
+#[derive(Default)]
+struct Kept {
+    values: Vec<f64>,
+    by_id: BTreeMap<String, f64>,
+    /// The first of all.
+    output: String,
 }
 
 struct Run {
     wrong: &'static str,
     asked: Arc<AtomicU32>,
+    kept: Arc<Mutex<Kept>>,
     values: Vec<f64>,
     pushes: u32,
 }
@@ -77,6 +89,7 @@ impl Evaluator for Words {
         Ok(Box::new(Run {
             wrong: self.wrong,
             asked: Arc::clone(&self.asked),
+            kept: Arc::clone(&self.kept),
             values: Vec::new(),
             pushes: 0,
         }))
@@ -97,8 +110,20 @@ impl Run {
             "moody" => value *= 1.0 / f64::from(1 + self.asked.fetch_add(1, Ordering::Relaxed) % 7),
             _ => {}
         }
+        let mut kept = self.kept.lock().unwrap();
+        if self.wrong == "by id" {
+            value = *kept.by_id.entry(sample.id.clone()).or_insert(value);
+        }
+        kept.values.push(value);
+        if kept.output.is_empty() {
+            kept.output.clone_from(&sample.output);
+        }
         self.values.push(value);
-        Ok(score(Some(value), None))
+        let explanation = (self.wrong == "quotes").then(|| kept.output.clone());
+        Ok(Score {
+            explanation,
+            ..score(Some(value), None)
+        })
     }
 }
 
@@ -134,7 +159,11 @@ impl Evaluation for Run {
         } else {
             self.values.len()
         };
-        let mean = self.values.iter().sum::<f64>() / count as f64;
+        let mut mean = self.values.iter().sum::<f64>() / count as f64;
+        if self.wrong == "remembers" {
+            let kept = self.kept.lock().unwrap();
+            mean = kept.values.iter().sum::<f64>() / kept.values.len() as f64;
+        }
         let none = self.values.is_empty() && self.wrong != "nothing";
         let corpus = if none {
             score(None, Some("none"))
@@ -163,6 +192,7 @@ async fn a_right_evaluator_passes() {
 
 #[tokio::test]
 async fn each_wrong_evaluator_is_caught_by_its_check() {
+    let forgotten = "an evaluation knows nothing of the ones before it";
     for (wrong, check) in [
         (
             "schema",
@@ -198,6 +228,14 @@ async fn each_wrong_evaluator_is_caught_by_its_check() {
             "empty, odd and huge texts are scored, or refused sample by sample",
         ),
         ("nothing", "an evaluation of nothing ends"),
+        ("remembers", "two evaluations at once do not mix"),
+        (
+            "remembers",
+            "after a dropped evaluation the next one starts from nothing",
+        ),
+        ("remembers", forgotten),
+        ("by id", forgotten),
+        ("quotes", forgotten),
     ] {
         assert_caught(&judged(wrong).await, check);
     }

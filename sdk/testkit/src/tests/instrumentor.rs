@@ -123,6 +123,14 @@ impl Attending {
 impl Instrument for Attending {
     async fn before(&mut self, request: &ChatRequest) -> Result<Decision, Problem> {
         match self.wrong {
+            "tells" => {
+                let asked = format!("{:?}", request.input);
+                let before = std::mem::replace(&mut *self.heard.lock().unwrap(), asked);
+                Ok(Decision::Reject(Problem::new(
+                    ProblemKind::ContentBlocked,
+                    format!("The one before asked {before}."),
+                )))
+            }
             "answers" => Ok(Decision::Answer(Vec::new())),
             "rejects" => Ok(Decision::Reject(Problem::new(
                 ProblemKind::ContentBlocked,
@@ -147,6 +155,10 @@ impl Instrument for Attending {
                     }
                     out.push(chunk);
                     continue;
+                }
+                ("carries over", ChatEvent::Text(text)) => {
+                    let before = std::mem::replace(&mut *self.heard.lock().unwrap(), text.clone());
+                    text.insert_str(0, &before);
                 }
                 ("uncounted", ChatEvent::Usage(_)) => continue,
                 ("endless", ChatEvent::Finish(_)) => continue,
@@ -244,6 +256,11 @@ async fn each_wrong_instrumentor_is_caught_by_its_check() {
             "infinite",
             "calls that ended well, failed or were cancelled are annotated in good form",
         ),
+        (
+            "carries over",
+            "an answer is filtered the same after others, and has nothing of them",
+        ),
+        ("tells", "a decision tells nothing of another call"),
         ("gossip", "an annotation tells nothing of another call"),
         ("spans", "spans are exported, or refused by class"),
         (

@@ -1,8 +1,8 @@
 //! A provider that repeats what it is asked, and its wrong sisters.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use encaje_core::call::Call;
@@ -24,6 +24,8 @@ struct Parrot {
     wrong: &'static str,
     offers: Vec<String>,
     dropped: Arc<AtomicU32>,
+    /// What was asked last.
+    heard: Mutex<String>,
 }
 
 /// An answer; `left` tells the parrot when it was given up.
@@ -216,6 +218,11 @@ impl Provider for Parrot {
             usage.output_tokens += tokens as u64;
             events.extend(chunks);
         }
+        let before = std::mem::replace(&mut *self.heard.lock().unwrap(), format!("{:?}", request.input));
+        if self.wrong == "gossips" {
+            let event = ChatEvent::Text(before);
+            events.push_front(Chunk { choice: 0, event });
+        }
         let usage = Chunk {
             choice: 0,
             event: ChatEvent::Usage(usage),
@@ -300,6 +307,7 @@ fn parrot(wrong: &'static str) -> Parrot {
         wrong,
         offers: offers.into_iter().map(str::to_owned).collect(),
         dropped: Arc::default(),
+        heard: Mutex::default(),
     }
 }
 
@@ -379,6 +387,7 @@ async fn each_wrong_answer_is_caught_by_its_check() {
         ("json", "an answer asked for as JSON is JSON, or refused by name"),
         ("probability", "probabilities follow their text, or are refused by name"),
         ("stuck", "after a dropped answer the next one comes"),
+        ("gossips", "an answer has nothing of what others asked before"),
     ] {
         caught(wrong, check).await;
     }

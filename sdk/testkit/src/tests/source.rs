@@ -1,5 +1,8 @@
 //! A source of two texts, and its wrong sisters.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use async_trait::async_trait;
 use encaje_core::call::Call;
 use encaje_core::documents::Document;
@@ -13,6 +16,8 @@ use crate::{Outcome, Report, source};
 #[derive(Default)]
 struct Texts {
     wrong: &'static str,
+    /// What was fetched so far.
+    fetched: Mutex<BTreeSet<String>>,
 }
 
 const TEXTS: [(&str, &str); 2] = [("text:one", "The first."), ("text:two", "The second.")];
@@ -54,7 +59,8 @@ impl DocumentSource for Texts {
             return Err(Problem::new(kind, "There is nothing here."));
         };
         let own_state = format!("\"{}\"", text.len());
-        let changed = state != Some(own_state.as_str()) || self.wrong == "forgetful";
+        let seen = !self.fetched.lock().unwrap().insert(name.to_owned()) && self.wrong == "seen";
+        let changed = (state != Some(own_state.as_str()) && !seen) || self.wrong == "forgetful";
         let document = Document {
             id: (*location).to_owned(),
             text: (*text).to_owned(),
@@ -87,7 +93,11 @@ impl DocumentSource for Texts {
 }
 
 async fn judged(wrong: &'static str) -> Report {
-    source(&Texts { wrong }, Some("text:"), &settings()).await
+    let texts = Texts {
+        wrong,
+        ..Texts::default()
+    };
+    source(&texts, Some("text:"), &settings()).await
 }
 
 #[tokio::test]
@@ -112,6 +122,7 @@ async fn each_wrong_source_is_caught_by_its_check() {
         ("relative", "it begins with absolute locations, each once"),
         ("empty", "what it begins with can be fetched"),
         ("state", "what it begins with can be fetched"),
+        ("seen", "what it begins with can be fetched"),
         ("forgetful", "an item that has not changed comes without a document"),
         (
             "drifting",
