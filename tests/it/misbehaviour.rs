@@ -155,13 +155,20 @@ async fn sql_reaches_nothing_outside_its_database_and_texts_stay_texts() {
         assert_eq!(said, "kept as it is", "{text}");
     }
     let cartesian = "sql with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
-    let ended = world.tries(&call("a"), cartesian).await;
+    let counting = call("a");
+    let ended = world.tries(&counting, cartesian).await;
     assert!(
         ended.as_ref().is_ok_and(|said| said.starts_with("Timeout"))
             || ended
                 .as_ref()
                 .is_err_and(|problem| problem.kind == ProblemKind::Timeout),
         "{ended:?}"
+    );
+    let crossing = counting.take_crossings().remove(0);
+    let took = Duration::from_micros(crossing.end_us - crossing.start_us);
+    assert!(
+        crossing.cpu > took / 2,
+        "what a statement costs is the plugin's: {crossing:?}"
     );
 }
 

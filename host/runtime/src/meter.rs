@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use encaje_capabilities::sql::Ran;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::lane::Lane;
@@ -23,6 +24,9 @@ pub(crate) struct Meter {
     used_ns: AtomicU64,
     /// When the running poll began, from `origin`; 0 between polls.
     since_ns: AtomicU64,
+    /// What databases did meanwhile. It counts for what is shown and not against the cap: a statement has its own limit,
+    /// and a migration takes what it takes.
+    pub(crate) sql: Ran,
     lane: Arc<Lane>,
 }
 
@@ -33,6 +37,7 @@ impl Meter {
             cap_ns: u64::try_from(cap.as_nanos()).unwrap_or(u64::MAX),
             used_ns: AtomicU64::new(0),
             since_ns: AtomicU64::new(0),
+            sql: Ran::default(),
             lane,
         })
     }

@@ -367,7 +367,7 @@ impl Drop for Record {
             function: self.function,
             start_us: self.start_us,
             end_us: self.start_us.saturating_add(wall),
-            cpu: self.meter.used(),
+            cpu: self.meter.used() + self.meter.sql.time(),
             peak_memory: self.peak_memory,
             instance_age: self.instance_age,
             calls: self.calls,

@@ -34,6 +34,7 @@ use self::keeper::Keeper;
 use self::pool::Pool;
 use self::quantile::Budget;
 pub use self::run::{Rows, Statement};
+pub use self::watch::Ran;
 use self::watch::Watch;
 use self::writer::{Job, Pending, closed};
 use crate::limits;
@@ -140,6 +141,7 @@ pub struct Database {
     inner: Arc<Inner>,
     /// What a single call may take at most, below the limits of the kind of call.
     time: Duration,
+    ran: Ran,
 }
 
 /// The order of the fields is that of closing: readers, then the channel that ends the writer, then the keeper, whose
@@ -187,6 +189,7 @@ impl Database {
         Ok(Self {
             inner,
             time: Duration::MAX,
+            ran: Ran::default(),
         })
     }
 
@@ -202,7 +205,14 @@ impl Database {
         Self {
             inner: self.inner.clone(),
             time: self.time.min(time),
+            ran: self.ran.clone(),
         }
+    }
+
+    /// The same database for calls whose statements' time is counted here.
+    #[must_use]
+    pub fn counted(self, ran: Ran) -> Self {
+        Self { ran, ..self }
     }
 
     /// Runs one reading statement; at most `limit` rows come back, and no more than [`limits::ROWS`]. Dropping the future
@@ -217,7 +227,7 @@ impl Database {
         run::check_statement(&sql, &params)?;
         self.inner
             .pool
-            .query(sql, params, limit, self.deadline(limits::QUERY_TIME))
+            .query(sql, params, limit, self.watch(limits::QUERY_TIME))
             .await
     }
 
@@ -230,8 +240,8 @@ impl Database {
     /// else as [`Database::query`].
     pub async fn transact(&self, statements: Vec<Statement>, durability: Durability) -> Result<Vec<u64>, Problem> {
         run::check_batch(&statements)?;
-        let deadline = self.deadline(limits::WRITE_TIME);
-        let watch = Watch::until(deadline);
+        let watch = self.watch(limits::WRITE_TIME);
+        let deadline = watch.deadline();
         let _waiting = watch.guard();
         let (reply, answer) = oneshot::channel();
         let batch = run::Batch { statements, durability };
@@ -247,8 +257,8 @@ impl Database {
     /// # Errors
     /// `Unavailable` when a reader held the log all the time; `Timeout`.
     pub async fn scrub(&self) -> Result<(), Problem> {
-        let deadline = self.deadline(limits::SCRUB_TIME);
-        let watch = Watch::until(deadline);
+        let watch = self.watch(limits::SCRUB_TIME);
+        let deadline = watch.deadline();
         let _waiting = watch.guard();
         let (reply, answer) = oneshot::channel();
         self.send(Job::Scrub(watch, reply), deadline).await?;
@@ -284,8 +294,8 @@ impl Database {
         }
     }
 
-    fn deadline(&self, limit: Duration) -> Instant {
-        Instant::now() + self.time.min(limit)
+    fn watch(&self, limit: Duration) -> Watch {
+        Watch::until(Instant::now() + self.time.min(limit), self.ran.clone())
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use encaje_core::value::Value;
 use encaje_core::{Problem, ProblemKind};
@@ -43,14 +42,14 @@ impl Pool {
         sql: String,
         params: Vec<Value>,
         limit: u32,
-        deadline: Instant,
+        watch: Watch,
     ) -> Result<Rows, Problem> {
+        let deadline = watch.deadline();
         let place = {
             let _one = Waiting::enter(&self.waiting)?;
             let acquired = timeout_at(deadline.into(), self.places.clone().acquire_owned()).await;
             acquired.map_err(|_| watch::timeout())?.map_err(|_| closed())?
         };
-        let watch = Watch::until(deadline);
         let waiting = watch.guard();
         let pool = self.clone();
         let work = tokio::task::spawn_blocking(move || {
@@ -73,9 +72,7 @@ impl Pool {
             Some(guarded) => guarded,
             None => self.location.reader()?,
         };
-        guarded.slot.set(Some(watch.clone()));
-        let answer = work(&guarded);
-        guarded.slot.set(None);
+        let answer = guarded.slot.run(watch, || work(&guarded));
         if !self.places.is_closed() {
             self.lock().push(guarded);
         }

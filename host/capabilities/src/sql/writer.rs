@@ -228,10 +228,8 @@ impl Writer {
     }
 
     fn statements(&self, pending: &Pending) -> Outcome {
-        self.guarded.slot.set(Some(pending.watch.clone()));
-        let outcome = run::batch(&self.guarded, &pending.batch.statements);
-        self.guarded.slot.set(None);
-        outcome
+        let work = || run::batch(&self.guarded, &pending.batch.statements);
+        self.guarded.slot.run(&pending.watch, work)
     }
 
     /// Sets what the next commits survive; SQLite takes this only between transactions.

@@ -10,7 +10,7 @@ use crate::convert::{problem, storage, value};
 use crate::state::State;
 
 impl State {
-    /// The handle of a granted database, bounded by what is left of the visit.
+    /// The handle of a granted database, bounded by what is left of the visit and counted for it.
     fn database(&self, name: &str) -> Result<Database, GuestProblem> {
         let shared = &self.shared;
         let granted = shared.capabilities.sql.get(name);
@@ -18,7 +18,7 @@ impl State {
             let line = format!("sql = [\"{}\"]", name.chars().take(64).collect::<String>());
             problem::to_guest(denied(&shared.name, "sql", &line))
         })?;
-        Ok(granted.within(self.remaining()))
+        Ok(granted.within(self.remaining()).counted(self.meter.sql.clone()))
     }
 }
 
