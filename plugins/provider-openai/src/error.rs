@@ -306,6 +306,7 @@ mod tests {
             (429, "requests", "rate_limit_exceeded", "RateLimited"),
             (429, "insufficient_quota", "insufficient_quota", "QuotaExceeded"),
             (429, "insufficient_quota", "", "QuotaExceeded"),
+            (499, "server_error", "", "Unavailable"),
             (500, "server_error", "", "Unavailable"),
             // What a failing server says of the request does not make it the caller's fault.
             (500, invalid, "context_length_exceeded", "Unavailable"),

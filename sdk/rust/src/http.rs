@@ -270,7 +270,8 @@ pub fn kind_of(status: u16) -> ProblemKind {
         409 => ProblemKind::Conflict,
         413 => ProblemKind::TooLarge,
         429 => ProblemKind::RateLimited,
-        400..=499 => ProblemKind::InvalidRequest,
+        // 499 is a gateway whose own caller left: nobody here did.
+        400..=498 => ProblemKind::InvalidRequest,
         503 | 529 => ProblemKind::Overloaded,
         _ => ProblemKind::Unavailable,
     }
