@@ -265,3 +265,39 @@ fn the_page_about_attacks_names_every_hostile_guest_and_only_tests_that_exist() 
         assert!(sources.contains(&format!("fn {test}()")), "there is no test {test}");
     }
 }
+
+/// The two pages that lead through the sources name files that are there, by the end of their path, and functions
+/// that are.
+#[test]
+fn the_pages_about_the_sources_name_what_is_there() {
+    let mut sources = Vec::new();
+    for folder in ["host", "tests/it", "plugins/storage-sqlite/src"] {
+        files(&root().join(folder), &mut sources);
+    }
+    let code: String = sources
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .collect();
+    let known: Vec<String> = sources.iter().map(|path| path.display().to_string()).collect();
+    let mut seen = 0;
+    for page in ["architecture.md", "life-of-a-request.md"] {
+        let text = std::fs::read_to_string(root().join("docs/src").join(page)).unwrap();
+        for word in text.split('`').skip(1).step_by(2) {
+            let is_file = word.ends_with(".rs") && !word.contains([' ', '*', '{']);
+            if is_file {
+                seen += 1;
+                let end = format!("/{word}");
+                let there = known.iter().any(|path| path.ends_with(&end)) || root().join(word).exists();
+                assert!(there, "{page} names the file `{word}`");
+            } else if let Some(function) = word.strip_suffix("()") {
+                seen += 1;
+                let name = function.rsplit([':', '.']).next().unwrap();
+                assert!(
+                    code.contains(&format!("fn {name}")),
+                    "{page} names the function `{word}`"
+                );
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}

@@ -135,9 +135,6 @@ pub const KV_PURGE: i64 = 64;
 /// Bytes of a plugin's or tenant's name in `kv`.
 pub const KV_NAME_BYTES: usize = 256;
 
-/// Bytes that the spool takes on disk where the operator sets nothing: an hour of some 50 traces a second.
-pub const SPOOL_BYTES: u64 = 256 << 20;
-
 /// Bytes of one spooled batch: the longest ledger group that fits a storage's own batch cap, as JSON.
 pub const SPOOL_RECORD_BYTES: usize = 128 << 20;
 
@@ -146,6 +143,9 @@ pub const SPOOL_COMPACT: u64 = 16 << 20;
 
 /// Bytes of one download: the largest model that a single machine can hold.
 pub const DOWNLOAD_BYTES: u64 = 256 << 30;
+
+/// Bytes of a host's name (RFC 1035).
+pub const HOST_NAME: usize = 253;
 
 /// Redirects that one download or request follows: a hub, its content network, and some more.
 pub const REDIRECTS: usize = 8;

@@ -17,6 +17,9 @@ pub const MESSAGE_CHARS: usize = 2_000;
 /// Bytes of one line of the stream; a longer one is no answer of ours.
 pub const LINE_BYTES: usize = 1 << 20;
 
+/// Traces on one page of a list: what the server's own page has.
+pub const TRACES: u32 = 1_000;
+
 /// Compiling a large plugin for the first time takes some seconds, building one from its source a minute.
 pub const APPLY: Duration = Duration::from_secs(300);
 

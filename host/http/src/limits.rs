@@ -84,6 +84,9 @@ pub const CHOICES: u32 = 128;
 /// Stop strings: OpenAI's limit.
 pub const STOPS: usize = 4;
 
+/// Completions of which the best are picked (`best_of`): OpenAI's limit.
+pub const BEST_OF: i64 = 20;
+
 /// Rivals of a token in a chat (`top_logprobs`): OpenAI's limit.
 pub const TOP_LOGPROBS: u8 = 20;
 

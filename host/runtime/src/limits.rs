@@ -125,6 +125,9 @@ pub const IMPORT_NAME: usize = 256;
 /// What a plugin may say it offers.
 pub const OFFERS: usize = 64;
 
+/// Bytes of one such word.
+pub const OFFER_BYTES: usize = 64;
+
 /// Chunks that one `next` may return: more than a fast model says in a second.
 pub const CHUNKS_PER_NEXT: usize = 4_096;
 

@@ -264,7 +264,7 @@ impl Drop for Waiting<'_> {
 
 /// What a check said, within its bounds.
 pub(crate) fn offers(said: Vec<String>) -> Result<Vec<String>, Problem> {
-    if said.len() > limits::OFFERS || said.iter().any(|name| name.len() > 64) {
+    if said.len() > limits::OFFERS || said.iter().any(|name| name.len() > limits::OFFER_BYTES) {
         return Err(Problem::internal(
             "the plugin's check returned too many or too long names",
         ));

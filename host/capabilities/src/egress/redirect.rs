@@ -51,8 +51,8 @@ fn checked(mut url: Url) -> Result<Url, &'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("An address holds no user name or password; send them in a header.");
     }
-    // Longer than a name can be (RFC 1035), so it is none.
-    if url.host_str().is_none_or(|host| host.len() > 253) {
+    // Longer than a name can be, so it is none.
+    if url.host_str().is_none_or(|host| host.len() > limits::HOST_NAME) {
         return Err("The address names no host.");
     }
     url.set_fragment(None);

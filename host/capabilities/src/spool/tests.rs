@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing;
 
+/// Bytes that a spool here may have.
+const ROOM: u64 = 256 << 20;
+
 fn batch(number: u64) -> Vec<Mutation> {
     let fields = vec![
         ("id".to_owned(), Value::from(number)),
@@ -19,7 +22,7 @@ fn batch(number: u64) -> Vec<Mutation> {
 }
 
 fn open(path: &Path) -> FileSpool {
-    FileSpool::open(path, limits::SPOOL_BYTES).unwrap()
+    FileSpool::open(path, ROOM).unwrap()
 }
 
 fn numbers(spool: &FileSpool) -> Vec<u64> {
@@ -260,7 +263,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spool");
         std::fs::write(&path, &bytes).unwrap();
-        if let Ok(spool) = FileSpool::open(&path, limits::SPOOL_BYTES) {
+        if let Ok(spool) = FileSpool::open(&path, ROOM) {
             let found = spool.oldest(usize::MAX).unwrap();
             // What was forgotten may come again; what waits is there.
             let first = found.first().map_or(0, |(position, _)| *position);
@@ -275,7 +278,7 @@ proptest! {
         let path = folder.path().join("spool");
         let front: &[u8] = if magic { b"ENCSPOL1" } else { b"" };
         std::fs::write(&path, [front, &noise].concat()).unwrap();
-        if let Ok(spool) = FileSpool::open(&path, limits::SPOOL_BYTES) {
+        if let Ok(spool) = FileSpool::open(&path, ROOM) {
             prop_assert!(spool.is_empty());
             spool.append(&batch(5)).unwrap();
             prop_assert_eq!(spool.oldest(9).unwrap().len(), 1);

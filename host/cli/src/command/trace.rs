@@ -27,7 +27,7 @@ pub(crate) async fn run(common: &Common, what: What) -> Result<()> {
             json,
         } => {
             let query = TraceQuery {
-                limit: limit.clamp(1, 1_000),
+                limit: limit.clamp(1, limits::TRACES),
                 cursor,
                 model,
                 status,

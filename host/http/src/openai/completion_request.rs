@@ -110,7 +110,7 @@ fn suffix_and_best_of(object: &mut Object<'_>, choices: u32, extra: &mut Extra) 
         }
     }
     if let Some(best_of) = object.take("best_of") {
-        let of: u32 = best_of.integer(1, 20)?;
+        let of: u32 = best_of.integer(1, limits::BEST_OF)?;
         if of < choices {
             return Err(best_of
                 .invalid("must not be below `n`")
