@@ -55,7 +55,7 @@ const STREAMS: usize = 1_000;
 const STREAM_BAR: u64 = 2 << 20;
 
 /// Fixtures, and what is asked of them. `PORT` is where a server of this bench redirects whatever it is asked.
-const BAD: [(&str, &str); 34] = [
+const BAD: [(&str, &str); 35] = [
     ("traps", "x"),
     ("spins-in-next", "x"),
     ("spins-in-check", "check"),
@@ -80,6 +80,10 @@ const BAD: [(&str, &str); 34] = [
     ("misbehaves", "again sql attach database 'other.db' as other"),
     ("misbehaves", "again sql-write vacuum into 'other.db'"),
     ("misbehaves", "again sql pragma database_list"),
+    (
+        "misbehaves",
+        "again sql with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n",
+    ),
     ("misbehaves", "again inject '); drop table notes; --"),
     ("misbehaves", "again kv-others ../diary"),
     ("misbehaves", "again get http://169.254.169.254/latest/meta-data/"),
