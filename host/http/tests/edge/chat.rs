@@ -287,17 +287,21 @@ async fn a_stream_without_a_finish_reason_is_not_taken_for_done() {
     assert_eq!(world.chat(&asking("odd", "")).await.status, 500);
 }
 
-#[tokio::test]
-async fn a_silent_stream_is_kept_alive() {
+/// An edge that sends a comment into a silence of 40 ms.
+fn impatient() -> Setting {
     let config = EdgeConfig {
         keep_alive: Duration::from_millis(40),
         ..EdgeConfig::default()
     };
-    let setting = Setting {
+    Setting {
         config,
         ..Setting::default()
-    };
-    let world = setting
+    }
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_alive() {
+    let world = impatient()
         .script("wait", |_| {
             let wait = Step::Wait(Duration::from_millis(150));
             vec![
@@ -315,16 +319,8 @@ async fn a_silent_stream_is_kept_alive() {
 
 #[tokio::test]
 async fn a_stream_that_takes_long_to_begin_has_its_head_and_comments_before() {
-    let config = EdgeConfig {
-        keep_alive: Duration::from_millis(40),
-        ..EdgeConfig::default()
-    };
-    let setting = Setting {
-        config,
-        ..Setting::default()
-    };
     let wait = || Step::Wait(Duration::from_millis(150));
-    let world = setting
+    let world = impatient()
         .script("slow", move |_| {
             vec![wait(), Step::Say(vec![text("a"), finish(0, FinishReason::Stop)])]
         })

@@ -21,6 +21,17 @@ fn since(log: &Path, began: Instant, thread: &str) -> Vec<Sync> {
         .collect()
 }
 
+/// Waits for a background sync that began after this.
+async fn synced(log: &Path, after: Instant) {
+    for _ in 0..1_000 {
+        if !since(log, after, "encaje-db-keep").is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nothing was synced");
+}
+
 async fn insert(database: &super::Database, durability: Durability) -> Result<Vec<u64>, super::Problem> {
     database
         .transact(vec![statement("INSERT INTO t VALUES (1)", Vec::new())], durability)
@@ -76,7 +87,9 @@ async fn a_process_write_is_answered_at_once_and_synced_within_200_ms() {
             "the writer does not wait for the disk"
         );
         let committed = Instant::now();
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        synced(&log, began).await;
+        // Long enough for a second one, which must not come.
+        tokio::time::sleep(Duration::from_millis(250)).await;
         let syncs = since(&log, began, "encaje-db-keep");
         // How long the disk takes is the disk's matter.
         assert!(
@@ -98,7 +111,7 @@ async fn under_a_stream_of_process_writes_each_is_synced_within_200_ms() {
         insert(&database, Durability::Process).await.unwrap();
         commits.push(Instant::now());
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    synced(&log, *commits.last().unwrap()).await;
     let syncs = since(&log, began, "encaje-db-keep");
     for commit in commits {
         // A sync covers what was written before it began.
