@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use encaje_core::server::Server;
+use encaje_registry::Plan;
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
@@ -55,7 +57,7 @@ impl Reloader {
 
     /// Takes over whatever comes, until the channel closes.
     pub async fn run(mut self, mut wishes: mpsc::Receiver<Wish>) -> Composer {
-        self.report(None);
+        self.report();
         while let Some(mut wish) = wishes.recv().await {
             let patience = tokio::time::Instant::now() + limits::EDIT_PATIENCE;
             while tokio::time::Instant::now() < patience
@@ -87,10 +89,13 @@ impl Reloader {
         let outcome = self.take_over(wish).await;
         self.answered += u64::from(wish == Wish::Asked);
         match outcome {
-            Ok(false) if wish == Wish::Changed && self.error.is_none() => {}
-            Ok(_) => {
+            Ok(None) if wish == Wish::Changed && self.error.is_none() => {}
+            Ok(taken) => {
                 self.error = None;
-                self.report(None);
+                self.report();
+                if let Some(taken) = taken {
+                    taken.log(self.generation);
+                }
             }
             // A source that does not compile is tried again and again with `--dev`, and told once.
             Err(error) if wish == Wish::Changed && same && self.error == Some(format!("{error:#}")) => {}
@@ -98,47 +103,39 @@ impl Reloader {
         }
     }
 
-    /// Whether anything is another than before.
-    async fn take_over(&mut self, wish: Wish) -> Result<bool> {
+    /// What is another than before, if anything is.
+    async fn take_over(&mut self, wish: Wish) -> Result<Option<Taken>> {
         // Who asks has edited sources too, where there are any.
         let compile = match wish {
             Wish::Asked => Compile::Allowed,
             Wish::Changed => self.compile,
         };
         let next = Config::load(&self.common, Some(self.config.settings.listen.value))?;
-        let plan = encaje_registry::Plan::between(&self.config.registry, &next.registry);
+        let plan = Plan::between(&self.config.registry, &next.registry);
         let composed = self.composer.compose(&next, compile).await?;
         if plan.is_empty() && !composed.changed {
             self.config = next;
-            return Ok(false);
+            return Ok(None);
         }
         let migrated = composed.migrated.clone();
         let generation = self.composer.serves(composed);
         self.generation = generation.number;
-        let old = self.server.swap(generation);
-        tracing::info!(generation = self.generation, "the registry was taken over");
-        for line in plan.to_string().lines().chain(migrated.iter().map(String::as_str)) {
-            tracing::info!("  {line}");
-        }
-        if plan.needs_restart() {
-            tracing::warn!("some of it waits for a restart");
-        }
-        drop(old);
+        drop(self.server.swap(generation));
         self.config = next;
-        Ok(true)
+        Ok(Some(Taken { plan, migrated }))
     }
 
+    /// What is asked about the attempt is true before the log speaks of it.
     fn failed(&mut self, error: &anyhow::Error) {
+        self.error = Some(format!("{error:#}"));
+        self.report();
         tracing::error!(
             "the registry was not taken over; generation {} goes on\n{error:#}",
             self.generation
         );
-        self.error = Some(format!("{error:#}"));
-        self.report(self.error.clone());
     }
 
-    fn report(&self, error: Option<String>) {
-        self.server.note_refused(error.clone());
+    fn report(&self) {
         let status = Status {
             pid: std::process::id(),
             began: crate::status::began(std::process::id()).unwrap_or_default(),
@@ -146,10 +143,35 @@ impl Reloader {
             answered: self.answered,
             generation: self.generation,
             registry: self.config.text.clone(),
-            error,
+            error: self.error.clone(),
         };
         if let Err(error) = status.write(&self.config.settings.data.value) {
             tracing::warn!("{error:#}");
+        }
+        self.server.note_refused(self.error.clone());
+    }
+}
+
+/// What an edit changed.
+struct Taken {
+    plan: Plan,
+    /// What the migration did, in words.
+    migrated: Vec<String>,
+}
+
+impl Taken {
+    fn log(&self, generation: u64) {
+        tracing::info!(generation, "the registry was taken over");
+        for line in self
+            .plan
+            .to_string()
+            .lines()
+            .chain(self.migrated.iter().map(String::as_str))
+        {
+            tracing::info!("  {line}");
+        }
+        if self.plan.needs_restart() {
+            tracing::warn!("some of it waits for a restart");
         }
     }
 }
@@ -175,7 +197,7 @@ pub fn watch(path: &Path, wishes: mpsc::Sender<Wish>) -> Result<impl Watcher + u
     let folder = path.parent().context("the registry has no folder")?.to_owned();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let concerns = event.is_ok_and(|event| {
-            !event.kind.is_access() && event.paths.iter().any(|path| path.file_name() == Some(&name))
+            ends_an_edit(event.kind) && event.paths.iter().any(|path| path.file_name() == Some(&name))
         });
         if concerns {
             // A full channel has a wish in it already.
@@ -184,6 +206,16 @@ pub fn watch(path: &Path, wishes: mpsc::Sender<Wish>) -> Result<impl Watcher + u
     })?;
     watcher.watch(&folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+/// Whether the file may be whole after such an event. Who empties it and writes it anew may take a while between the two;
+/// where closing is reported, the edit is over when the file is closed.
+fn ends_an_edit(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
+        EventKind::Modify(ModifyKind::Data(_)) => !cfg!(target_os = "linux"),
+        _ => true,
+    }
 }
 
 /// Sends a wish for each `SIGHUP`, and looks at the file now and then where nothing reports changes.
