@@ -96,13 +96,14 @@ pub const SYNC_DELAY: Duration = Duration::from_millis(80);
 /// After a failed sync the next try comes so soon.
 pub const SYNC_RETRY: Duration = Duration::from_millis(100);
 
-/// Pages of 4 KiB in the write-ahead log at which it is copied into the database, 16 MiB: each time that the log starts
-/// anew costs its writer one sync, so it should be rare.
-pub const CHECKPOINT_PAGES: u32 = 4_096;
+/// Pages of 4 KiB in the write-ahead log at which it is copied into the database, 8 MiB.
+pub const CHECKPOINT_PAGES: u32 = 2_048;
 
-/// Pages at which the writer is made to wait until the rest of the log has been copied, 128 MiB: a log that never ends
-/// fills the disk and slows every reader.
-pub const WAL_PAGES: u32 = 32_768;
+/// Pages at which the writer is made to wait until the rest of the log has been copied, 16 MiB, and the log begins anew.
+/// That costs the writer some syncs, so it should be rare. But a log's frames are not aligned to pages: where the system
+/// has dropped a page meanwhile, writing over a part of it waits for the disk to read it, so a log should be small enough
+/// to be written anew before it is forgotten.
+pub const WAL_PAGES: u32 = 4_096;
 
 /// Pages at which each transaction first waits for a copy, 256 MiB: writes that come faster than the disk takes them a
 /// second time, or a reader that holds the log, slow the writer down then.

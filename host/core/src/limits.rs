@@ -80,7 +80,8 @@ pub const REPLAY_EVERY: Duration = Duration::from_millis(500);
 /// Batches that one replay reads from the spool at a time.
 pub const REPLAY_BATCH: usize = 16;
 
-/// How long a finished group's own span waits for the next group before it is written alone.
+/// A finished group's own span is written so much later: the spans of many groups share the pages of the server's tenant,
+/// which each group would otherwise write anew.
 pub const COMMIT_SPAN_DELAY: Duration = Duration::from_millis(50);
 
 /// Bytes of one message that the ledger keeps; the rest is cut and marked.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::store::{Store, permanent};
 use super::{Entry, WhenDown, record, refusal};
@@ -18,8 +18,10 @@ pub(super) struct Writer {
     store: Arc<Store>,
     spool: Arc<dyn Spool>,
     when_down: WhenDown,
-    /// Spans of finished commits, which the next group takes along.
+    /// Spans of finished commits, which a later group takes along.
     commit_spans: Vec<Mutation>,
+    /// When they are to be written.
+    spans_due: Instant,
 }
 
 impl Writer {
@@ -29,6 +31,7 @@ impl Writer {
             spool,
             when_down,
             commit_spans: Vec::new(),
+            spans_due: Instant::now(),
         }
     }
 
@@ -41,7 +44,7 @@ impl Writer {
                 tokio::select! {
                     biased;
                     taken = entries.recv_many(&mut group, limits::LEDGER_GROUP) => taken,
-                    () = sleep(limits::COMMIT_SPAN_DELAY) => {
+                    () = sleep_until(self.spans_due) => {
                         self.write_commit_spans().await;
                         continue;
                     }
@@ -74,7 +77,10 @@ impl Writer {
     /// One group: to the storage, or to the spool when the storage fails, or back to the callers with a refusal.
     async fn write_group(&mut self, group: Vec<Entry>) {
         let commit_id = TraceId::new().to_string();
-        let mut batch = std::mem::take(&mut self.commit_spans);
+        let mut batch = match self.spans_due <= Instant::now() {
+            true => std::mem::take(&mut self.commit_spans),
+            false => Vec::new(),
+        };
         let shared = batch.len();
         let (mut ends, mut waiting) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
         for entry in group {
@@ -135,6 +141,9 @@ impl Writer {
             Ok(crossings) => {
                 if calls > 0 {
                     let span = record::commit_span(commit_id, &crossings, start_us, now_us(), calls);
+                    if self.commit_spans.is_empty() {
+                        self.spans_due = Instant::now() + limits::COMMIT_SPAN_DELAY;
+                    }
                     self.commit_spans.push(span);
                 }
                 Ok(())
