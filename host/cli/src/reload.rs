@@ -36,13 +36,13 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Starts with the configuration that serves.
+    /// Starts with the configuration that serves, and says so where other commands look.
     pub fn new(mut common: Common, server: Arc<Server>, composer: Composer, config: Config, compile: Compile) -> Self {
         let text = config.text.clone();
         // Files that are open cannot be in another folder: these two wait for a restart, whatever an edit says.
         common.data = Some(config.settings.data.value.clone());
         common.home = Some(config.settings.home.value.clone());
-        Self {
+        let reloader = Self {
             common,
             server,
             composer,
@@ -52,12 +52,13 @@ impl Reloader {
             answered: 0,
             generation: 1,
             error: None,
-        }
+        };
+        reloader.report();
+        reloader
     }
 
     /// Takes over whatever comes, until the channel closes.
     pub async fn run(mut self, mut wishes: mpsc::Receiver<Wish>) -> Composer {
-        self.report();
         while let Some(mut wish) = wishes.recv().await {
             let patience = tokio::time::Instant::now() + limits::EDIT_PATIENCE;
             while tokio::time::Instant::now() < patience
@@ -218,20 +219,25 @@ fn ends_an_edit(kind: EventKind) -> bool {
     }
 }
 
-/// Sends a wish for each `SIGHUP`, and looks at the file now and then where nothing reports changes.
-pub async fn listen_for_signals(wishes: mpsc::Sender<Wish>, poll: bool) -> Result<()> {
+/// Sends a wish for each `SIGHUP` from now on, and has the file looked at now and then where nothing reports changes.
+///
+/// # Errors
+/// A signal that cannot be listened for.
+pub fn listen_for_signals(wishes: mpsc::Sender<Wish>, poll: bool) -> Result<impl Future<Output = ()>> {
     let mut hangups = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
-    let mut ticks = tokio::time::interval(limits::WATCH_POLL);
-    loop {
-        let wish = tokio::select! {
-            hangup = hangups.recv() => match hangup {
-                Some(()) => Wish::Asked,
-                None => return Ok(()),
-            },
-            _ = ticks.tick(), if poll => Wish::Changed,
-        };
-        if wishes.send(wish).await.is_err() {
-            return Ok(());
+    Ok(async move {
+        let mut ticks = tokio::time::interval(limits::WATCH_POLL);
+        loop {
+            let wish = tokio::select! {
+                hangup = hangups.recv() => match hangup {
+                    Some(()) => Wish::Asked,
+                    None => return,
+                },
+                _ = ticks.tick(), if poll => Wish::Changed,
+            };
+            if wishes.send(wish).await.is_err() {
+                return;
+            }
         }
-    }
+    })
 }

@@ -60,10 +60,12 @@ pub async fn run(common: &Common, options: &Serve) -> Result<()> {
         // An edit between the reading of the registry and the watcher's first look has no event of its own.
         wishes.send(Wish::Changed).await?;
     }
-    let signals = tokio::spawn(reload::listen_for_signals(wishes, poll));
-    greet(&config, address);
+    let signals = tokio::spawn(reload::listen_for_signals(wishes, poll)?);
+    let greeting = greeting(&config, address);
     let compile = if options.dev { Compile::Allowed } else { Compile::Never };
     let reloader = Reloader::new(common.clone(), Arc::clone(&server), composer, config, compile);
+    // Whoever reads the address may signal and plan at once.
+    println!("{greeting}");
     let reloading = tokio::spawn(reloader.run(inbox));
 
     let router = encaje_http::router(Arc::clone(&server), edge.clone());
@@ -103,7 +105,7 @@ fn edge_config(config: &Config) -> Result<EdgeConfig> {
 }
 
 /// The address, and a line to paste.
-fn greet(config: &Config, address: std::net::SocketAddr) {
+fn greeting(config: &Config, address: std::net::SocketAddr) -> String {
     let model = config
         .registry
         .core_routes()
@@ -118,13 +120,14 @@ fn greet(config: &Config, address: std::net::SocketAddr) {
                 .is_some_and(|model| model.format == encaje_registry::ModelFormat::Gguf);
             (!gguf, name.clone())
         });
-    println!("encaje serves on http://{address}");
-    if let Some(model) = model {
-        println!(
-            "try:\n  curl -N {address}/v1/chat/completions -H 'content-type: application/json' -d \
+    let first = format!("encaje serves on http://{address}");
+    match model {
+        None => first,
+        Some(model) => format!(
+            "{first}\ntry:\n  curl -N {address}/v1/chat/completions -H 'content-type: application/json' -d \
              '{{\"model\":\"{model}\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Write one \
              sentence about the sea.\"}}]}}'"
-        );
+        ),
     }
 }
 
