@@ -9,7 +9,9 @@ use encaje_core::trace::PluginKind;
 use encaje_core::value::{Comparator, Comparison, Value as Field};
 use encaje_core::{Problem, ProblemKind};
 use encaje_runtime::{EvaluatorPlugin, Plugin, PluginSpec, RetrieverPlugin, SourcePlugin};
-use hyper::Method;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Method, Request};
 use serde_json::{Value, json};
 
 use crate::support::process::chat_body;
@@ -218,14 +220,20 @@ async fn an_instrument_that_cannot_serve_ends_calls_or_is_left_out_as_the_operat
             + "limits = { instances = 1, queue = 0 }\nbreaker = { failures = 0 }\n";
         let server = ServerProcess::start(folder.path(), &text, &[]);
         let mut slow: Value = serde_json::from_str(&chat_body("m", "hold", true)).unwrap();
-        slow["stub"] = json!({ "text": "one two three", "deltas": 3, "delay_ms": 400 });
-        let slow = slow.to_string();
-        let (held, other) = tokio::join!(server.ask(Method::POST, "/v1/chat/completions", &slow), async {
-            tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-            server.chat("m", "hi").await
-        });
-        assert!(held.body.ends_with("data: [DONE]\n\n"), "{}", held.body);
+        slow["stub"] = json!({ "text": "one two three", "deltas": 3, "delay_ms": 3_000 });
+        let request = Request::post("/v1/chat/completions")
+            .header("host", "127.0.0.1")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(slow.to_string())))
+            .unwrap();
+        let mut connection = server.connect().await.unwrap();
+        let mut held = connection.send_request(request).await.unwrap();
+        // The guard's one instance is busy from here on, until the answer's last piece.
+        held.body_mut().frame().await.unwrap().unwrap();
+        let other = server.chat("m", "hi").await;
         assert_eq!(other.status, status, "{on_error}: {}", other.body);
+        let rest = held.into_body().collect().await.unwrap().to_bytes();
+        assert!(rest.ends_with(b"data: [DONE]\n\n"), "{rest:?}");
         server.stop();
     }
 }

@@ -167,14 +167,16 @@ fn components() -> Vec<Bad> {
 fn with_file(name: &str) -> String {
     registry("stub")
         + &format!(
-            "\n[plugins.bad]\nkind = \"provider\"\nsource = {{ file = \"{name}\" }}\nlimits = {{ cpu = \"100ms\" }}\n"
+            "\n[plugins.bad]\nkind = \"provider\"\nsource = {{ file = \"{name}\" }}\nlimits = {{ cpu = \"1s\" }}\n"
         )
 }
 
 /// Edits the registry and waits until the server has said something about it that it had not said before.
 async fn edited(server: &ServerProcess, text: &str) -> String {
     let before = server.log().len();
-    std::fs::write(server.registry(), text).unwrap();
+    let beside = server.registry().with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(&beside, server.registry()).unwrap();
     for _ in 0..2_000 {
         let news = server.log()[before..].to_owned();
         // Why it was refused stands on the lines behind.

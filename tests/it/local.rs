@@ -164,6 +164,19 @@ async fn nothing_is_computed_for_a_client_that_has_gone() {
     let (talking, pieces) = talk(&server);
     more(&pieces, 3).await;
     talking.abort();
+    let mut traces = Value::Null;
+    for _ in 0..400 {
+        let body = server
+            .ask(Method::GET, "/api/v1/traces?status=cancelled", "")
+            .await
+            .body;
+        traces = serde_json::from_str(&body).unwrap();
+        if traces["traces"][0]["model"] == CHAT {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(traces["traces"][0]["model"], CHAT, "{traces}");
     let mut idle = false;
     for _ in 0..40 {
         let before = ticks(&server);
@@ -175,11 +188,5 @@ async fn nothing_is_computed_for_a_client_that_has_gone() {
         }
     }
     assert!(idle, "the server still computes\n{}", server.log());
-    let traces = server
-        .ask(Method::GET, "/api/v1/traces?status=cancelled", "")
-        .await
-        .body;
-    let traces: Value = serde_json::from_str(&traces).unwrap();
-    assert_eq!(traces["traces"][0]["model"], CHAT, "{traces}");
     server.stop();
 }

@@ -82,7 +82,7 @@ async fn begun_stream(address: SocketAddr) -> Begun {
 
 /// Waits until this plugin answers; an edit is taken over within moments.
 async fn until_answered_by(server: &ServerProcess, plugin: &str) {
-    for _ in 0..400 {
+    for _ in 0..2_000 {
         if plugin_of(server).await == plugin {
             return;
         }
@@ -161,7 +161,7 @@ async fn a_broken_edit_leaves_the_old_generation_serving_and_says_why() {
         let before = server.log().len();
         edit(&server.registry(), &broken, false);
         let mut news = String::new();
-        for _ in 0..400 {
+        for _ in 0..2_000 {
             news = server.log()[before..].to_owned();
             if news.contains("was not taken over") && news.contains(said) {
                 break;
@@ -319,7 +319,7 @@ async fn a_check_that_fails_during_a_reload_is_rolled_back_and_shown_everywhere(
 
     edit(&server.registry(), &registry("other"), false);
     until_answered_by(&server, "other").await;
-    for _ in 0..400 {
+    for _ in 0..2_000 {
         if plugins(&server).await["refused"].is_null() {
             server.stop();
             return;

@@ -209,7 +209,7 @@ async fn a_kill_at_any_moment_loses_no_trace_of_a_finished_answer() {
         fruitful += u32::from(!traces.is_empty());
     }
     assert!(
-        fruitful * 2 > KILLS,
+        fruitful * 5 > KILLS,
         "only {fruitful} rounds of {KILLS} finished an answer"
     );
     assert!(
@@ -264,7 +264,7 @@ async fn while_the_database_is_locked_calls_are_served_and_recorded_later() {
         assert_eq!(answer.status, 200, "{}", answer.body);
         // The first one finds out that the storage is down; the others need not wait for it.
         assert!(
-            round == 0 || begun.elapsed() < Duration::from_secs(3),
+            round == 0 || begun.elapsed() < Duration::from_millis(4_500),
             "{:?}",
             begun.elapsed()
         );

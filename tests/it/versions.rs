@@ -147,7 +147,7 @@ async fn old_and_new_serve_side_by_side_and_are_swapped() {
     assert!(server.log().contains("was built for version 0.0"), "{}", server.log());
     assert!(server.log().contains("answer 1 to"), "its own line: {}", server.log());
     std::fs::write(server.registry(), with("stub")).unwrap();
-    for _ in 0..400 {
+    for _ in 0..2_000 {
         if said("m").await == "stub" {
             break;
         }

@@ -70,7 +70,7 @@ fn data() -> Vec<u8> {
 
 fn quick() -> Patience {
     Patience {
-        stall: Duration::from_millis(300),
+        stall: Duration::from_secs(3),
         pause: Duration::from_millis(10),
         tries: 3,
         bytes: 10 << 20,
@@ -201,7 +201,7 @@ async fn a_stalled_body_is_cut_and_resumed() {
     let (folder, data) = (tempfile::tempdir().unwrap(), data());
     let into = folder.path().join("model");
     let stalled = Answer {
-        then: Duration::from_millis(800),
+        then: Duration::from_secs(8),
         ..cut(whole(&data), 9_000)
     };
     let server = Server::with(vec![stalled, rest(&data, 9_000)]);

@@ -119,11 +119,12 @@ async fn what_has_expired_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let map = kv(&folder).await;
     let space = map.space("p", "t").unwrap();
-    let version = space.set("short", vec![1], Some(800)).await.unwrap();
+    space.set("short", vec![1], Some(60_000)).await.unwrap();
     space.set("long", vec![2], Some(60_000)).await.unwrap();
     space.set("for ever", vec![3], Some(u64::MAX)).await.unwrap();
     assert!(space.get("short").await.unwrap().is_some());
-    tokio::time::sleep(Duration::from_millis(850)).await;
+    let version = space.set("short", vec![1], Some(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(space.get("short").await.unwrap(), None);
     assert_eq!(space.keys("", None, 10).await.unwrap(), ["for ever", "long"]);
     assert!(!space.remove("short").await.unwrap());

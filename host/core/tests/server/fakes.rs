@@ -431,7 +431,7 @@ pub fn started(said: &[Said]) -> (&str, bool) {
 
 /// Waits for something that happens soon.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..1_000 {
+    for _ in 0..4_000 {
         if holds() {
             return;
         }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use encaje_core::generation::{Generation, Provided};
 use encaje_core::route::{Route, Routes, Target};
 use encaje_core::supervise::{BreakerSettings, BreakerState, RetrySettings, Supervisor};
 use encaje_core::{Problem, ProblemKind};
+use tokio::time::Instant;
 
 use crate::fakes::{Scripted, Step, World, call, finish, heard, text, until};
 
@@ -48,7 +49,7 @@ async fn listed(world: &World) -> Vec<String> {
     models.into_iter().map(|model| model.id).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn providers_list_their_models_side_by_side_and_one_that_hangs_is_left_out() {
     let slow = |name: &str, millis| Scripted::new(name, vec![Step::Wait(Duration::from_millis(millis))]);
     let world = world(vec![slow("a", 500), slow("b", 500), slow("c", 500), slow("d", 60_000)]);

@@ -25,7 +25,7 @@ const BREAKER: BreakerSettings = BreakerSettings {
 
 /// It may be tried again within a moment.
 const BRIEF: BreakerSettings = BreakerSettings {
-    pause: Duration::from_secs(2),
+    pause: Duration::from_secs(4),
     ..BREAKER
 };
 

@@ -14,7 +14,7 @@ impl Resolver for Never {
 async fn timed_out(egress: &Egress, request: Request) -> String {
     let began = std::time::Instant::now();
     let problem = send(egress, request).await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert_eq!(problem.kind, ProblemKind::Timeout, "{problem}");
     problem.code.unwrap()
 }
@@ -66,14 +66,11 @@ async fn the_end_of_an_answer_moves_with_who_waits_for_it_and_never_past_its_own
     let egress = egress(vec![server.rule()]);
     let traffic = Arc::default();
     let request = Request {
-        total_timeout: Some(Duration::from_millis(1_500)),
+        total_timeout: Some(Duration::from_millis(4_500)),
         ..get(server.url("/"))
     };
     let begin = Instant::now();
-    let mut response = egress
-        .send(request, Duration::from_millis(200), &traffic)
-        .await
-        .unwrap();
+    let mut response = egress.send(request, Duration::from_secs(3), &traffic).await.unwrap();
     let problem = loop {
         response.until(Instant::now() + Duration::from_secs(60));
         match response.read_line().await {
@@ -84,7 +81,7 @@ async fn the_end_of_an_answer_moves_with_who_waits_for_it_and_never_past_its_own
     let took = begin.elapsed();
     assert_eq!(problem.code.as_deref(), Some("total_timeout"));
     assert!(
-        (Duration::from_millis(1_400)..Duration::from_secs(8)).contains(&took),
+        (Duration::from_millis(4_400)..Duration::from_secs(20)).contains(&took),
         "{took:?}"
     );
 }
@@ -104,7 +101,7 @@ async fn a_body_ends_with_the_total_time_also_when_it_never_pauses() {
     let egress = egress(vec![server.rule()]);
     for path in ["/drip", "/flood"] {
         let request = Request {
-            total_timeout: Some(Duration::from_millis(500)),
+            total_timeout: Some(Duration::from_secs(3)),
             ..get(server.url(path))
         };
         let mut response = send(&egress, request).await.unwrap();

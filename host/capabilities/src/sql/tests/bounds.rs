@@ -18,7 +18,7 @@ async fn a_query_ends_at_its_deadline() {
     let database = open(folder.path()).within(Duration::from_millis(100));
     let started = Instant::now();
     assert_eq!(class(read(&database, ENDLESS).await).0, ProblemKind::Timeout);
-    assert!(started.elapsed() < Duration::from_secs(2));
+    assert!(started.elapsed() < Duration::from_secs(15));
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_caller_that_goes_away_frees_the_readers_and_the_writer() {
     let started = Instant::now();
     assert_eq!(number(&database, "SELECT count(*) FROM t").await, 0);
     write(&database, "INSERT INTO t VALUES (2)").await.unwrap();
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     assert_eq!(number(&database, "SELECT sum(a) FROM t").await, 2);
 }
 
@@ -144,7 +144,7 @@ fn memory_is_bounded() {
 #[tokio::test]
 async fn queries_beyond_the_queue_are_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let database = open(folder.path()).within(Duration::from_millis(500));
+    let database = open(folder.path()).within(Duration::from_secs(3));
     let calls = (0..limits::READERS + limits::WAITING_QUERIES + 10).map(|_| read(&database, ENDLESS));
     let outcomes = futures::future::join_all(calls).await;
     let count = |kind: ProblemKind| {
