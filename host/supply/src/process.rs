@@ -64,6 +64,7 @@ pub(crate) fn run(command: &mut Command, limit: Duration, meter: Option<&dyn Met
     watch(command, limit, LOOK, meter)
 }
 
+/// [`run`], where a program that prints nothing is asked so often whether it has ended.
 fn watch(command: &mut Command, limit: Duration, look: Duration, meter: Option<&dyn Meter>) -> io::Result<Ended> {
     let deadline = Instant::now() + limit;
     let mut child = command
