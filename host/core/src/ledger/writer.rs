@@ -93,10 +93,12 @@ impl Writer {
         match outcome {
             Err(problem) if permanent(&problem) => {
                 tracing::error!(%problem, calls = waiting.len(), "the storage refuses a group; its calls go one by one");
-                // Spans of earlier commits, whose callers have been answered.
-                let _ = self
-                    .commit(batch.get(..shared).unwrap_or_default(), &commit_id, 0)
-                    .await;
+                if shared > 0 {
+                    // Spans of earlier commits, whose callers have been answered.
+                    let _ = self
+                        .commit(batch.get(..shared).unwrap_or_default(), &commit_id, 0)
+                        .await;
+                }
                 let mut start = shared;
                 for (end, (done, _)) in ends.into_iter().zip(waiting) {
                     let alone = batch.get_mut(start..end).unwrap_or_default();

@@ -16,6 +16,11 @@ fn providers() -> Vec<Scripted> {
     vec![Scripted::new("one", vec![text("hello"), finish()])]
 }
 
+/// Returns when nothing can go on without it: a paused clock moves only then.
+async fn all_wait() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
 #[tokio::test]
 async fn an_answer_ends_only_when_its_trace_is_committed() {
     let world = World::new(providers());
@@ -37,7 +42,7 @@ async fn an_answer_ends_only_when_its_trace_is_committed() {
     assert_eq!(world.rows.calls().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn calls_that_end_while_a_group_is_written_share_the_next_one() {
     let world = World::new(providers());
     let closed = world.rows.gate.acquire().await.unwrap();
@@ -47,7 +52,7 @@ async fn calls_that_end_while_a_group_is_written_share_the_next_one() {
             answer.next().await;
         }
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    all_wait().await;
     drop(closed);
     for answer in answers {
         assert_eq!(heard(answer).await.1, None);
@@ -100,13 +105,13 @@ async fn a_call_names_the_commit_that_wrote_it() {
     assert_eq!(commits[0]["trace_id"], commit);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_large_group_is_split() {
     let world = World::new(providers());
     let closed = world.rows.gate.acquire().await.unwrap();
     let text = "x".repeat(900_000);
     let answers: Vec<_> = (0..30).map(|_| world.ask(&text)).collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    all_wait().await;
     drop(closed);
     for answer in answers {
         assert_eq!(heard(answer).await.1, None);
@@ -176,20 +181,25 @@ async fn an_operator_may_have_calls_refused_instead() {
     assert_eq!(heard(world.ask("hi")).await.1, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_call_that_the_storage_refuses_does_not_fail_the_others() {
     let world = Arc::new(World::new(providers()));
     *world.rows.hated.lock().unwrap() = Some("forbidden".to_owned());
     let closed = world.rows.gate.acquire().await.unwrap();
     let bad = world.ask("forbidden");
     let good: Vec<_> = (0..10).map(|_| world.ask("fine")).collect();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    all_wait().await;
     drop(closed);
     assert_eq!(heard(bad).await.1.unwrap().kind, ProblemKind::TooLarge);
     for answer in good {
         assert_eq!(heard(answer).await.1, None);
     }
     assert_eq!(world.rows.calls().len(), 10);
+    let batches = world.rows.batches.lock().unwrap();
+    assert!(
+        batches.iter().all(|batch| !batch.is_empty()),
+        "a transaction of nothing"
+    );
 }
 
 #[tokio::test]
